@@ -1,0 +1,1 @@
+"""The connected host: from a recipe to a kit."""

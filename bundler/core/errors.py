@@ -1,0 +1,105 @@
+"""The one family of errors: what happened, where, and what to do next; each kind has its documented exit code.
+
+The core raises, the command line prints: nothing below ``bundler.cli`` writes to the terminal. The codes are
+part of the interface and are listed in ``docs/exit-codes.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One finding of many: where it stands, what is wrong, and what would be right."""
+
+    where: str
+    what: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}" + (f" ({self.remedy})" if self.remedy else "")
+
+
+class BundlerError(Exception):
+    """Something failed that a person can act on.
+
+    ``what`` is a sentence, ``where`` a path, an address or a step, ``remedy`` the next thing to do.
+    ``problems`` holds every finding where a step looks for all of them before it stops.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str, remedy: str, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.remedy = remedy
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        lines = [self.what, f"where: {self.where}", f"do: {self.remedy}"]
+        return "\n".join([*lines[:1], *(f"  {problem}" for problem in self.problems), *lines[1:]])
+
+
+class UsageError(BundlerError):
+    """The command line asks for something that does not exist or does not go together."""
+
+    exit_code = 2
+
+
+class RecipeError(BundlerError):
+    """A recipe or its lock is invalid, or the two disagree."""
+
+    exit_code = 3
+
+
+class DownloadError(BundlerError):
+    """A model could not be brought here; names the model, the file and the number of tries."""
+
+    exit_code = 4
+
+
+class BuildError(BundlerError):
+    """An image could not be built, or cannot be composed without hiding a model."""
+
+    exit_code = 5
+
+
+class BundleError(BundlerError):
+    """A bundle is damaged, malformed or of a newer format."""
+
+    exit_code = 6
+
+
+class SignatureError(BundlerError):
+    """A signature is missing, wrong or cannot be checked."""
+
+    exit_code = 7
+
+
+class EngineError(BundlerError):
+    """An engine or registry answers wrongly or not at all, is too old, or is for another platform."""
+
+    exit_code = 8
+
+
+class CheckError(BundlerError):
+    """A check, an audit or the linter found something."""
+
+    exit_code = 9
+
+
+class PreconditionError(BundlerError):
+    """Space, a permission, a part of the bundle or an accepted licence is missing, or another run holds the lock."""
+
+    exit_code = 10
+
+
+class InterruptedRun(BundlerError):
+    """A person or the system stopped the run; ``signal_number`` decides between 130 and 143."""
+
+    def __init__(self, what: str, *, where: str, remedy: str, signal_number: int) -> None:
+        super().__init__(what, where=where, remedy=remedy)
+        self.exit_code = 128 + signal_number
