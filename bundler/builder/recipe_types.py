@@ -1,0 +1,158 @@
+"""The scalar types of a recipe: each reads what YAML gives, says what would be right, and describes itself to JSON Schema.
+
+A validator raises ``PydanticCustomError`` whose context holds the remedy, so that the reader of the file can print
+what is wrong and what would be right side by side.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from typing import Annotated
+
+from pydantic import BeforeValidator, InstanceOf, StringConstraints, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from bundler.core.reference import Reference
+
+_SEGMENT = re.compile(r"[A-Za-z0-9._+@-]+")
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_REPO_PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
+_SHELL = ("/bin/sh", "-c")
+# Engines mount over the first three in every container, and checks run with a tmpfs on the last.
+_MOUNTED_OVER = ("proc", "sys", "dev", "tmp")
+
+
+def fault(what: str, remedy: str) -> PydanticCustomError:
+    """An error of validation that carries what would be right."""
+    return PydanticCustomError("recipe", "{what}", {"what": what, "remedy": remedy})
+
+
+def _text(value: object, example: str) -> str:
+    if isinstance(value, str) and value:
+        return value
+    raise fault(f"{_shown(value)} is not text", f"write text, such as {example}; put numbers in quotes")
+
+
+def _shown(value: object) -> str:
+    return "an empty value" if value in (None, "", ()) else repr(value)
+
+
+def _image_path(value: object) -> PurePosixPath:
+    """An absolute, normalised path inside an image; anything else is refused, nothing is tidied up in silence."""
+    if isinstance(value, PurePosixPath):
+        return value
+    text = _text(value, "/app/models/minilm")
+    parts = text.split("/")[1:]
+    remedy = "write an absolute path below /, without '.' or '..', such as /app/models/minilm"
+    if not text.startswith("/"):
+        raise fault(f"{text!r} is not an absolute path", remedy)
+    if parts == [""]:
+        raise fault("'/' is the root of the image", remedy)
+    if any(part in ("", ".", "..") for part in parts):
+        raise fault(f"{text!r} is not normalised", remedy)
+    if not all(_SEGMENT.fullmatch(part) and not part.startswith(".wh.") for part in parts):
+        raise fault(
+            f"{text!r} holds characters that paths of layers must not hold", "use letters, digits and . _ + @ -"
+        )
+    if parts[0] in _MOUNTED_OVER:
+        raise fault(
+            f"{text!r} lies where containers mount something else over it", "choose a place such as /app or /opt"
+        )
+    return PurePosixPath(text)
+
+
+def _image_name(value: object) -> str:
+    text = _text(value, "busybox:1.36")
+    try:
+        Reference.parse(text)
+    except ValueError as error:
+        raise fault(f"not an image name: {error}", "write NAME:TAG or NAME@sha256:…, such as busybox:1.36") from None
+    return text
+
+
+def _tag(value: object) -> Reference:
+    if isinstance(value, Reference):
+        return value
+    reference = Reference.parse(_image_name(value))
+    if reference.digest is not None:
+        raise fault(f"{value!r} names a digest, which nobody can choose", "write NAME:TAG, such as quickstart:1.0.0")
+    if reference.tag is None:
+        raise fault(f"{value!r} has a name but no tag", f"write NAME:TAG, such as {value}:1.0.0")
+    return reference
+
+
+def _command(value: object) -> tuple[str, ...]:
+    """A shell line becomes ``/bin/sh -c LINE``; a list stays the program and its arguments."""
+    if isinstance(value, str) and value.strip():
+        return (*_SHELL, value)
+    if isinstance(value, (list, tuple)) and value and all(isinstance(part, str) for part in value) and value[0]:
+        return tuple(value)
+    remedy = "write a shell line, or a list such as [python, -m, service.selfcheck]; put numbers in quotes"
+    raise fault(f"{_shown(value)} is not a command", remedy)
+
+
+def _seconds(value: object) -> float:
+    seconds = 0.0
+    if isinstance(value, str) and _DURATION.fullmatch(value):
+        seconds = sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(value))
+    if seconds <= 0:
+        raise fault(f"{_shown(value)} is not a length of time", "write a number and a unit: 500ms, 10s, 2m or 1m30s")
+    return seconds
+
+
+def _patterns(value: object) -> tuple[str, ...]:
+    """One regular expression or a list of them, each of which must compile."""
+    found = (value,) if isinstance(value, str) else value
+    if not isinstance(found, (list, tuple)) or not all(isinstance(each, str) and each for each in found):
+        raise fault(f"{_shown(value)} is not a pattern", "write a regular expression in quotes, or a list of them")
+    for pattern in found:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            remedy = "write a regular expression of Python; put a backslash before a character meant as it stands"
+            raise fault(f"{pattern!r} is not a regular expression: {error}", remedy) from None
+    return tuple(found)
+
+
+def _repo(value: object) -> str:
+    """Repo ids as the Hub's client takes them (``huggingface_hub.utils.validate_repo_id``)."""
+    text = _text(value, "sentence-transformers/all-MiniLM-L6-v2")
+    parts = text.split("/")
+    fits = len(parts) <= 2 and len(text) <= 96 and all(_REPO_PART.fullmatch(part) for part in parts)
+    if not fits or "--" in text or ".." in text or text.endswith(".git"):
+        raise fault(f"{text!r} is not a repo of the Hub", "write OWNER/NAME, as the page of the model shows it")
+    return text
+
+
+def _pattern_of_files(value: object) -> str:
+    text = _text(value, '"*.json"')
+    if text.startswith("/") or ".." in text.split("/") or "\\" in text:
+        raise fault(f"{text!r} reaches outside", 'write a pattern relative to the directory, such as "*.json"')
+    return text
+
+
+_ABSOLUTE = {"type": "string", "pattern": r"^/[A-Za-z0-9._+@-]+(/[A-Za-z0-9._+@-]+)*$"}
+_COMMANDS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+_REGEXES = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string", "format": "regex"}}]}
+_TEXT_AND_TAG = {"type": "string", "pattern": r"^[^@:]+(:[0-9]+/[^@:]+)?:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"}
+
+ImagePath = Annotated[PurePosixPath, BeforeValidator(_image_path), WithJsonSchema(_ABSOLUTE)]
+ImageName = Annotated[str, BeforeValidator(_image_name)]
+Tag = Annotated[InstanceOf[Reference], BeforeValidator(_tag), WithJsonSchema(_TEXT_AND_TAG)]
+Command = Annotated[tuple[str, ...], BeforeValidator(_command), WithJsonSchema(_COMMANDS)]
+Seconds = Annotated[
+    float, BeforeValidator(_seconds), WithJsonSchema({"type": "string", "pattern": rf"^({_DURATION_PART.pattern})+$"})
+]
+Patterns = Annotated[tuple[str, ...], BeforeValidator(_patterns), WithJsonSchema(_REGEXES)]
+RepoId = Annotated[str, BeforeValidator(_repo)]
+FilePattern = Annotated[str, BeforeValidator(_pattern_of_files)]
+Text = Annotated[str, StringConstraints(min_length=1)]
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*$", max_length=100)]
+Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=100)]
+Revision = Annotated[str, StringConstraints(pattern=r"^[^\s~^:?*\[\\]+$", max_length=250)]
+VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+UserName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]*)?$")]
+SecretId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")]
