@@ -97,7 +97,7 @@ class PreconditionError(BundlerError):
     exit_code = 10
 
 
-class InterruptedRun(BundlerError):
+class InterruptedRun(BundlerError):  # noqa: N818 - nothing is wrong with a run that a person stopped
     """A person or the system stopped the run; ``signal_number`` decides between 130 and 143."""
 
     def __init__(self, what: str, *, where: str, remedy: str, signal_number: int) -> None:

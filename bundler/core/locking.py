@@ -1,0 +1,50 @@
+"""One run at a time for what two runs would spoil: an advisory lock on a file (``flock(2)``)."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bundler.core.errors import PreconditionError
+
+_POLL_S = 0.2
+
+
+@contextmanager
+def exclusive_lock(path: Path, subject: str, timeout_s: float = 0.0) -> Iterator[None]:
+    """Hold the lock at ``path`` while the block runs; it ends with the process, however that ends.
+
+    ``subject`` says what is locked, for the message. Waits ``timeout_s`` seconds for another run to finish, then
+    raises PreconditionError.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        _acquire(descriptor, path, subject, timeout_s)
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(descriptor: int, path: Path, subject: str, timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+                raise PreconditionError(
+                    f"another run (process {holder}) is working on {subject}",
+                    where=str(path),
+                    remedy="wait until it has finished, or give --lock-timeout SECONDS to wait for it",
+                ) from None
+            time.sleep(_POLL_S)
+        else:
+            return

@@ -1,0 +1,137 @@
+"""``verify``: every byte of a kit, all problems reported, nothing changed.
+
+The kit's files against its sums, the bundle's structure, every layer against its blob digest and diff_id, every model
+file inside its layer against ``bundle.json``, every payload file, and the whole tar against the kit's sum.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from bundler.core.bundle import TarMembers, VerifiedBundle, open_members
+from bundler.core.bundle_manifest import BundledModel
+from bundler.core.digest import CHUNK_BYTES, Digest
+from bundler.core.errors import BundleError, PreconditionError, Problem
+from bundler.core.kit import TrustPolicy, audit_kit_files, locate_kit
+from bundler.core.oci import Layer
+from bundler.core.progress import ObservedReader, Progress, Task
+
+_REMEDY = "bring the bundle here again"
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """What ``verify`` found: ``problems`` is empty for a whole bundle; sizes are bytes read."""
+
+    path: Path
+    title: str
+    signed: bool
+    members: int
+    read_size: int
+    problems: tuple[Problem, ...]
+
+
+def verify_kit(path: Path, policy: TrustPolicy, progress: Progress) -> VerifyReport:
+    """Read everything at ``path`` and report all problems.
+
+    Raises PreconditionError, SignatureError or BundleError only where there is no kit to read; what is wrong with one
+    that is there stands in the report.
+    """
+    kit = locate_kit(path, policy)
+    progress.step("verify the kit's files")
+    problems = audit_kit_files(kit)
+    title, members = kit.tar.stem, 0
+    size = kit.tar.stat().st_size
+    with progress.task(kit.tar.name, 2 * size if kit.tar_sum else size) as task:
+        if kit.tar_sum:
+            problems += _tar_problems(kit.tar, kit.tar_sum, task)
+        try:
+            bundle = open_members(kit, TarMembers(kit.tar))
+        except (BundleError, PreconditionError) as error:
+            problems += error.problems or [Problem(error.where, error.what, error.remedy)]
+        else:
+            title, members = bundle.manifest.title, len(bundle.members.names())
+            problems += _content_problems(bundle, task)
+    return VerifyReport(path, title, signed=False, members=members, read_size=size, problems=tuple(problems))
+
+
+def _tar_problems(tar: Path, expected: Digest, task: Task) -> list[Problem]:
+    with tar.open("rb") as stream:
+        found = Digest.of_stream(cast("BinaryIO", ObservedReader(stream, task)))
+    return [] if found == expected else [Problem(tar.name, "changed: its digest is not the one in SHA256SUMS", _REMEDY)]
+
+
+def _content_problems(bundle: VerifiedBundle, task: Task) -> list[Problem]:
+    """Read every layer and payload file once; the readers raise for what is wrong."""
+    problems: list[Problem] = []
+    for layer in _distinct_layers(bundle):
+        try:
+            _read_layer(bundle, layer)
+        except BundleError as error:
+            problems += error.problems or [Problem(error.where, error.what, error.remedy)]
+        task.advance(layer.blob.size)
+    for file in bundle.manifest.files:
+        try:
+            with bundle.open_payload(file) as stream:
+                _drain(stream)
+        except BundleError as error:
+            problems.append(Problem(error.where, error.what, error.remedy))
+        task.advance(file.size)
+    return problems
+
+
+def _distinct_layers(bundle: VerifiedBundle) -> list[Layer]:
+    """Each blob once; as a model layer where it is one anywhere."""
+    layers: dict[Digest, Layer] = {}
+    for image in bundle.images:
+        for layer in image.layers:
+            if layer.blob.digest not in layers or layer.model:
+                layers[layer.blob.digest] = layer
+    return list(layers.values())
+
+
+def _read_layer(bundle: VerifiedBundle, layer: Layer) -> None:
+    with bundle.open_plain_layer(layer) as plain:
+        if layer.model is None:
+            _drain(plain)
+        else:
+            _require_model_files(plain, bundle.manifest.model(layer.model), layer)
+
+
+def _drain(stream: BinaryIO) -> None:
+    while stream.read(CHUNK_BYTES):
+        pass
+
+
+def _require_model_files(plain: BinaryIO, model: BundledModel, layer: Layer) -> None:
+    """The files of a model layer are those of ``bundle.json``: none missing, none extra, none other."""
+    expected = {f"{model.path}/{file.path}".lstrip("/"): (file.size, file.sha256) for file in model.files}
+    found: dict[str, tuple[int, Digest]] = {}
+    where = f"model {model.name}, layer {layer.diff_id}"
+    try:
+        found.update(_file_digests(plain))
+    except tarfile.TarError as error:
+        raise BundleError(f"not a layer: {error}", where=where, remedy=_REMEDY) from error
+    _drain(plain)
+    problems = [Problem(where, f"{name} is missing", _REMEDY) for name in sorted(set(expected) - set(found))]
+    problems += [
+        Problem(where, f"{name} is not a file of the model", _REMEDY) for name in sorted(set(found) - set(expected))
+    ]
+    changed = sorted(name for name in set(found) & set(expected) if found[name] != expected[name])
+    problems += [Problem(where, f"{name} is not as bundle.json says", _REMEDY) for name in changed]
+    if problems:
+        raise BundleError("a model layer does not hold its model", where=where, remedy=_REMEDY, problems=problems)
+
+
+def _file_digests(plain: BinaryIO) -> Iterator[tuple[str, tuple[int, Digest]]]:
+    with tarfile.open(fileobj=plain, mode="r|", bufsize=CHUNK_BYTES) as archive:
+        for entry in archive:
+            content = archive.extractfile(entry) if entry.isreg() else None
+            if content is not None:
+                yield entry.name, (entry.size, Digest.of_stream(cast("BinaryIO", content)))
+            elif not entry.isdir():
+                yield entry.name, (-1, Digest.of(b""))

@@ -1,0 +1,122 @@
+"""What the installer needs of a container engine: the protocol that each module of ``installer/engines`` fills.
+
+What an engine cannot do is said by ``EngineFacts``, never found out by looking at its type. Images go in layer by
+layer and without a name; names are given last, by id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Set
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Optional, Protocol
+
+from bundler.core.digest import Digest
+from bundler.core.oci import Image
+from bundler.core.reference import Reference
+
+#: How a store knows a layer, and so which form of it is sent: by the chain below it (plain tars), or by its blob.
+GRAPH, CONTAINERD = "graph", "containerd"
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """What is true of an engine now. Sizes are bytes; what it does not tell is None.
+
+    ``engine_id`` names this installation of the engine, so that receipts are not taken for another one's.
+    ``peak_factor`` and ``kept_factor`` say how many bytes of its data root one byte of an uncompressed layer takes
+    while it is loaded and afterwards, as measured for this store.
+    """
+
+    name: str
+    version: str
+    api_version: str
+    platform: str
+    store: str
+    engine_id: str
+    data_root: Optional[Path]
+    free_size: Optional[int]
+    peak_factor: float
+    kept_factor: float
+
+
+@dataclass(frozen=True)
+class HeldImage:
+    """An image as the engine holds it: the id that it answers to, and its layers from the lowest."""
+
+    image_id: Digest
+    diff_ids: tuple[Digest, ...]
+
+
+@dataclass(frozen=True)
+class FileStat:
+    """A file in a created container; ``kind`` is ``file``, ``directory``, ``link`` or ``other``."""
+
+    kind: str
+    size: int
+    mode: int
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """A command to run in a container without a network, read-only, without capabilities, standard input closed."""
+
+    command: tuple[str, ...]
+    timeout_s: float
+    user: Optional[str] = None
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How it ended: ``exit_code`` is None where the time ran out; ``output`` is the end of what it printed."""
+
+    exit_code: Optional[int]
+    output: str
+    seconds: float
+
+
+class Container(Protocol):
+    """A container that was created and never started: a way to look into an image."""
+
+    def stat(self, path: str) -> Optional[FileStat]:
+        """What stands at ``path``, links not followed; None where nothing does."""
+
+    def archive(self, path: str) -> BinaryIO:
+        """What stands at and below ``path`` as a tar stream, its names relative to the path's parent."""
+
+
+class Engine(Protocol):
+    """A container engine on this host. Every method raises EngineError when the engine answers wrongly or not at all."""
+
+    def facts(self) -> EngineFacts:
+        """What is true of the engine now."""
+
+    def id_of(self, image: Image) -> Digest:
+        """The id under which this engine will hold ``image``."""
+
+    def held(self, image: Image, vouched: Set[Digest]) -> int:
+        """How many of the lowest layers need not be sent; ``vouched`` are blobs that our own receipts say it holds."""
+
+    def load_layer(self, prefix: Image, layer: Optional[BinaryIO]) -> Digest:
+        """Make ``prefix`` stand, nameless, from its topmost layer and what is held below; gives the id.
+
+        ``layer`` is plain for a graph store and as stored for a containerd store; None where every layer is held.
+        Raises unless the engine's whole answer is success and the id is the expected one.
+        """
+
+    def find(self, image: Reference | Digest) -> Optional[HeldImage]:
+        """The image of that name or id, None where there is none."""
+
+    def created(self, image_id: Digest) -> AbstractContextManager[Container]:
+        """A container of the image, removed with its anonymous volumes when the block ends."""
+
+    def set_names(self, names: Mapping[Reference, Optional[Digest]]) -> None:
+        """Point each name at an image, or take it away (None); an image that loses its last name stays."""
+
+    def run(self, image_id: Digest, spec: RunSpec) -> RunResult:
+        """Run a command as ``RunSpec`` says, never with a network."""
+
+    def forget(self, image_ids: Iterable[Digest]) -> None:
+        """Remove images that have no name and that no container uses; those that are gone already are no error."""
