@@ -1,0 +1,253 @@
+"""A Hub-compatible server on loopback: the real client and its own kin can't tell it from the Hub.
+
+    with Hub([HubRepo("org/model", directory)]) as hub:
+        HfApi(endpoint=hub.endpoint).snapshot_download("org/model")
+
+It answers the model API, ``resolve``, and below ``/lfs/`` on a second port (the "CDN") what lies in Git LFS, for
+addresses that are signed and expire. Faults are planned as data (`testbed.hub_faults`), requests are recorded.
+From a shell: ``PYTHONPATH=scripts python -m testbed.hub --repo NAME=DIR --port 0`` prints its address.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import hmac
+import secrets
+import signal
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import cast
+from urllib.parse import quote
+
+from testbed.hub_faults import Fault, FaultPlan, Kind
+from testbed.hub_repo import HubFile, HubRepo, Snapshot
+
+__all__ = ["Fault", "Hub", "HubRepo", "Kind", "Seen", "Snapshot"]
+
+
+@dataclass
+class Seen:
+    """One request as it came in, and what became of it: ``sent`` counts the bytes of the body that left."""
+
+    server: str  # "hub" or "cdn"
+    method: str
+    path: str
+    query: str
+    range: str | None
+    authorized: bool
+    status: int = 0
+    sent: int = 0
+
+
+class Hub:
+    """The server with its repositories, faults and record of requests. A context manager; ``close`` ends it at once.
+
+    ``tokens`` are the valid access tokens, ``link_ttl_s`` how long a CDN address lives, ``page_size`` how many
+    entries a page of a tree listing has, ``tls`` a context with a certificate when it is to speak HTTPS.
+    """
+
+    def __init__(
+        self,
+        repos: Iterable[HubRepo] = (),
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        cdn_port: int = 0,
+        tokens: Iterable[str] = (),
+        link_ttl_s: float = 3600.0,
+        page_size: int = 1000,
+        faults: Sequence[Fault] = (),
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        from testbed.hub_answers import CdnHandler, HubHandler  # noqa: PLC0415 - the handlers' types need this class
+
+        self.tokens, self.link_ttl_s, self.page_size = frozenset(tokens), link_ttl_s, page_size
+        self.faults = FaultPlan(list(faults))
+        self.stopping = threading.Event()
+        self._seen: list[Seen] = []
+        self._lock = threading.Lock()
+        self._secret = secrets.token_bytes(32)
+        self._repos: dict[str, HubRepo] = {}
+        self._refs: dict[tuple[str, str], Snapshot] = {}
+        self._blobs: dict[tuple[str, str, str], HubFile] = {}
+        for repo in repos:
+            self.add(repo)
+        self._servers = [_Server(self, (host, port), HubHandler, tls), _Server(self, (host, cdn_port), CdnHandler, tls)]
+        scheme = "https" if tls else "http"
+        self.endpoint, self.cdn = (f"{scheme}://{host}:{server.server_address[1]}" for server in self._servers)
+
+    def __enter__(self) -> Hub:
+        for server in self._servers:
+            threading.Thread(
+                target=server.serve_forever, args=(0.05,), name=f"hub {server.server_address}", daemon=True
+            ).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop listening, end what is stalled, and break the connections that are open."""
+        self.stopping.set()
+        for server in self._servers:
+            server.shutdown()
+            server.server_close()
+            server.break_connections()
+
+    # -- content
+
+    def add(self, repo: HubRepo) -> None:
+        """Serve one more repository."""
+        self._repos[repo.repo_id] = repo
+        for name, snapshot in repo.snapshots.items():
+            self._remember(repo.repo_id, name, snapshot)
+
+    def push(self, repo_id: str, directory: Path, branch: str = "main") -> str:
+        """Move a branch to what ``directory`` holds now; former commits stay. Returns the new commit."""
+        snapshot = Snapshot.of(directory)
+        self._remember(repo_id, branch, snapshot)
+        return snapshot.commit
+
+    def commit(self, repo_id: str, revision: str = "main") -> str:
+        """The 40-hex commit of a branch. Raises KeyError for one that is not served."""
+        return self._refs[repo_id, revision].commit
+
+    def repo(self, repo_id: str) -> HubRepo | None:
+        """The repository of that name."""
+        return self._repos.get(repo_id)
+
+    def renamed(self, repo_id: str) -> str | None:
+        """Today's name of a repository that was once called ``repo_id``."""
+        return next((repo.repo_id for repo in self._repos.values() if repo_id in repo.former_names), None)
+
+    def snapshot(self, repo_id: str, revision: str) -> Snapshot | None:
+        """The snapshot of a branch, a tag or a full commit."""
+        return self._refs.get((repo_id, revision))
+
+    def lfs_file(self, repo_id: str, sha256: str, path: str) -> HubFile | None:
+        """The LFS file that a CDN address names."""
+        return self._blobs.get((repo_id, sha256, path))
+
+    def _remember(self, repo_id: str, branch: str, snapshot: Snapshot) -> None:
+        self._refs[repo_id, branch] = self._refs[repo_id, snapshot.commit] = snapshot
+        for file in snapshot.files.values():
+            if file.sha256:
+                self._blobs[repo_id, file.sha256, file.path] = file
+
+    # -- signed addresses
+
+    def signed(self, repo_id: str, file: HubFile) -> str:
+        """An address on the CDN for an LFS file, valid for ``link_ttl_s``."""
+        path = f"/lfs/{repo_id}/{file.sha256}/{quote(file.path)}"
+        expires = f"{time.time() + self.link_ttl_s:.3f}"
+        return f"{self.cdn}{path}?Expires={expires}&Signature={self._signature(path, expires)}"
+
+    def signature_holds(self, path: str, expires: str, signature: str) -> bool:
+        """Whether this server signed that (still encoded) path and the time has not come."""
+        if not hmac.compare_digest(signature, self._signature(path, expires)):
+            return False
+        return float(expires) > time.time()
+
+    def _signature(self, path: str, expires: str) -> str:
+        return hmac.new(self._secret, f"{path}\n{expires}".encode(), hashlib.sha256).hexdigest()
+
+    # -- record
+
+    def record(self, seen: Seen) -> None:
+        """Note a request; the handler goes on to fill in status and bytes."""
+        with self._lock:
+            self._seen.append(seen)
+
+    def requests(self, path: str = "", *, method: str | None = None, server: str | None = None) -> list[Seen]:
+        """The requests so far whose path contains ``path``, the earliest first."""
+        with self._lock:
+            found = [seen for seen in self._seen if path in seen.path]
+        return [seen for seen in found if method in (None, seen.method) and server in (None, seen.server)]
+
+    def forget_requests(self) -> None:
+        """Begin the record anew."""
+        with self._lock:
+            self._seen.clear()
+
+
+class _Server(ThreadingHTTPServer):
+    """Knows its open connections, so that closing it leaves no keep-alive connection that still answers."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(
+        self, hub: Hub, address: tuple[str, int], handler: type[BaseHTTPRequestHandler], tls: ssl.SSLContext | None
+    ) -> None:
+        self.hub = hub
+        self._tls = tls
+        self._open: set[socket.socket] = set()
+        self._open_lock = threading.Lock()
+        super().__init__(address, handler)
+
+    def finish_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
+        request = cast("socket.socket", request)  # of a stream server it is one
+        if self._tls:  # here, in the connection's own thread: a slow handshake must not hold up the others
+            request = self._tls.wrap_socket(request, server_side=True)
+        with self._open_lock:
+            self._open.add(request)
+        try:
+            super().finish_request(request, client_address)
+        finally:
+            with self._open_lock:
+                self._open.discard(request)
+            if self._tls:
+                request.close()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that goes away in the middle is what this server is for, not news."""
+
+    def break_connections(self) -> None:
+        with self._open_lock:
+            for connection in self._open:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="testbed.hub", description="Serve model directories as the Hub does, on loopback."
+    )
+    parser.add_argument(
+        "--repo", action="append", default=[], metavar="NAME=DIR", help="a repository and its directory"
+    )
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0: any free one")
+    parser.add_argument("--minilm", action="store_true", help="serve the real all-MiniLM-L6-v2 (see testbed.weights)")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Serve until SIGINT or SIGTERM; the first line printed is the address for HF_ENDPOINT."""
+    arguments = _arguments()
+    repos = [HubRepo(name, Path(directory)) for name, _, directory in (item.partition("=") for item in arguments.repo)]
+    if arguments.minilm:
+        from testbed import weights  # noqa: PLC0415 - downloads are only for who asks
+
+        repos.append(HubRepo(weights.REPO_ID, weights.minilm()))
+    done = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: done.set())
+    with Hub(repos, host=arguments.host, port=arguments.port) as hub:
+        print(hub.endpoint, flush=True)
+        done.wait()
+
+
+if __name__ == "__main__":
+    main()
