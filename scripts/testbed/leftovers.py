@@ -1,0 +1,81 @@
+"""Removing what an engine leaves behind: processes, mounts and folders, also of a test run that was killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from testbed.bridge import remove_bridge
+
+KILL_TIMEOUT_S = 5.0
+
+
+def kill_processes_of(run_dir: Path) -> None:
+    """Kill the processes that name ``run_dir`` in their arguments, which no other engine's do, and their children.
+
+    After an orderly stop there are none. After a kill they are containerd's shims and what runs in containers.
+    """
+    found = {pid for pid, argv in _processes().items() if str(run_dir).encode() + b"/" in argv}
+    parents = _parents()
+    ours = set(found)
+    while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
+        ours |= more
+    ours.discard(os.getpid())
+    for pid in ours:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + KILL_TIMEOUT_S
+    while time.monotonic() < deadline and any(Path(f"/proc/{pid}/exe").exists() for pid in ours):
+        time.sleep(0.02)
+
+
+def _processes() -> dict[int, bytes]:
+    """The arguments of all processes, by process id; without ours, whose arguments may name anything."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            program = (folder / "exe").readlink().name
+            if program.startswith(("containerd", "dockerd", "runc", "docker-proxy")):
+                found[int(folder.name)] = (folder / "cmdline").read_bytes()
+    return found
+
+
+def _parents() -> dict[int, int]:
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            # proc(5): "pid (name) state ppid …"; the name may hold blanks and brackets
+            found[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+    return found
+
+
+def remove_tree(folder: Path) -> None:
+    """Unmount everything at and below ``folder``, deepest first, and remove it."""
+    for point in reversed(_mounts_below(folder)):
+        if subprocess.run(["umount", point], capture_output=True, check=False).returncode:
+            subprocess.run(["umount", "--lazy", point], capture_output=True, check=False)
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+def _mounts_below(folder: Path) -> list[str]:
+    """Mount points at and below ``folder`` in the order of mounting (proc(5), mountinfo: the fifth field)."""
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return [point for point in points if point == str(folder) or point.startswith(f"{folder}/")]
+
+
+def sweep(run_dir: Path, data_dir: Path) -> None:
+    """Remove the engines below ``run_dir`` whose test run is gone; names end with ``-<process id>-<number>``."""
+    for folder in sorted(run_dir.glob("*-*-*")):
+        owner = folder.name.rsplit("-", 2)[1]
+        if owner.isdigit() and not Path("/proc", owner).exists():
+            kill_processes_of(folder)
+            remove_bridge(folder)
+            remove_tree(folder)
+            remove_tree(data_dir / folder.name)
+            (data_dir / f"{folder.name}.ext4").unlink(missing_ok=True)
