@@ -35,7 +35,7 @@ from typing import Any
 
 from testbed import TestbedError
 from testbed.bridge import make_bridge, remove_bridge
-from testbed.debian import TRIXIE_PACKAGES, command, require_root, unpack
+from testbed.debian import TRIXIE_PACKAGES, command, install_host_packages, require_root, unpack
 from testbed.leftovers import kill_processes_of, remove_tree, sweep
 from testbed.netns import FOLDER as NETNS_FOLDER
 
@@ -68,7 +68,8 @@ class EngineKind:
     store: str  # "overlay2" or "containerd"
 
     def root(self) -> Path:
-        """The folder below which the engine's programs are; fetched on the first call."""
+        """The folder below which the engine's programs are; fetched on the first call, as is the host's runc."""
+        install_host_packages()
         if self.suite is None:
             return Path("/")
         return unpack(self.suite, TRIXIE_PACKAGES).path if self.suite == "trixie" else unpack(self.suite).path
