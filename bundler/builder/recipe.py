@@ -19,6 +19,7 @@ from bundler.builder.recipe_types import (
     ImageName,
     ImagePath,
     Patterns,
+    RecipePath,
     RepoId,
     Revision,
     Seconds,
@@ -70,9 +71,9 @@ class ModelSpec(_Part):
 class BuildSpec(_Part):
     """An image that the engine builds from a Dockerfile. Paths are relative to the recipe's directory."""
 
-    dockerfile: Text = Field(description="Dockerfile, relative to the recipe.")
+    dockerfile: RecipePath = Field(description="Dockerfile, relative to the recipe.")
     tag: Tag = Field(description="NAME:TAG of the finished image.")
-    context: Text = Field(default=".", description="Build context, relative to the recipe.")
+    context: RecipePath = Field(default=".", description="Build context, relative to the recipe.")
     args: dict[VariableName, str] = Field(default_factory=dict, description="Build arguments.")
     target: Text | None = Field(default=None, description="Stage to build; the last one, if nothing is said.")
 

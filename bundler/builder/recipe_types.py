@@ -37,7 +37,7 @@ def _text(value: object, example: str) -> str:
 
 
 def _shown(value: object) -> str:
-    return "an empty value" if value in (None, "", ()) else repr(value)
+    return "an empty value" if value in (None, "", ()) else repr(list(value) if isinstance(value, tuple) else value)
 
 
 def _image_path(value: object) -> PurePosixPath:
@@ -127,6 +127,13 @@ def _repo(value: object) -> str:
     return text
 
 
+def _recipe_path(value: object) -> str:
+    text = _text(value, "Dockerfile")
+    if PurePosixPath(text).is_absolute():
+        raise fault(f"{text!r} exists on one machine only", "write a path relative to the recipe's directory")
+    return text
+
+
 def _pattern_of_files(value: object) -> str:
     text = _text(value, '"*.json"')
     if text.startswith("/") or ".." in text.split("/") or "\\" in text:
@@ -148,6 +155,7 @@ Seconds = Annotated[
 ]
 Patterns = Annotated[tuple[str, ...], BeforeValidator(_patterns), WithJsonSchema(_REGEXES)]
 RepoId = Annotated[str, BeforeValidator(_repo)]
+RecipePath = Annotated[str, BeforeValidator(_recipe_path)]
 FilePattern = Annotated[str, BeforeValidator(_pattern_of_files)]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*$", max_length=100)]

@@ -1,0 +1,130 @@
+"""``bundler init``: a small working recipe, with comments, to begin from."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from bundler.core.errors import PreconditionError, UsageError
+
+_NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
+
+_RECIPE = """\
+# yaml-language-server: $schema={schema}
+# What bundler builds here: models, a base image with them, an application on top, in one checked tarball.
+# Every key is explained in docs/recipe.md of bundler.
+format: 1
+name: {name}
+version: "1.0.0"
+platform: linux/amd64
+
+# The largest and most stable model first: its layer stands lowest and never moves again.
+models:
+  - name: minilm
+    repo: sentence-transformers/all-MiniLM-L6-v2
+    revision: main                        # recipe.lock pins the commit that this means today
+    path: /app/models/minilm              # absolute; the files stand exactly here
+    include: ["*.json", "*.txt", "model.safetensors", "1_Pooling/*"]
+
+# Operating system and runtime. Its Dockerfile never sees the models: bundler puts them in.
+base: {{ dockerfile: Dockerfile.base, tag: "{name}:base" }}
+
+# Commands over base and models, without a network, whose outputs become a layer. None is needed here.
+prepare: []
+
+# Each one FROM the base tag.
+apps:
+  - {{ dockerfile: Dockerfile, tag: "{name}:1.0.0" }}
+
+# Images of others that run beside it, such as {{ image: "postgres:17", from: registry }}.
+images: []
+
+# Files that travel as they are: compose files, configuration.
+files: [compose.yaml]
+
+# What must hold in a container without a network, after the build and again after the install.
+checks:
+  - name: weights
+    run: test -s /app/models/minilm/model.safetensors
+    within: 10s
+  - name: answers
+    run: [python, /app/selfcheck.py]
+    within: 10s
+    expect: "384"
+    forbid: ["Traceback", "huggingface\\\\.co"]
+"""
+
+_BASE = """\
+FROM python:3.12-slim
+# Packages that change seldom go here, for example:
+# RUN pip install --no-cache-dir numpy tokenizers safetensors
+RUN useradd --create-home --uid 1000 service
+WORKDIR /app
+"""
+
+_APP = """\
+# Must be FROM the base tag of recipe.yaml: that is how the models get in.
+FROM {name}:base
+COPY selfcheck.py /app/selfcheck.py
+USER service
+CMD ["python", "/app/selfcheck.py"]
+"""
+
+_SELFCHECK = """\
+\"\"\"Reads the model from its local path; replace this with your service.\"\"\"
+
+import json
+from pathlib import Path
+
+MODEL = Path("/app/models/minilm")
+
+config = json.loads((MODEL / "config.json").read_text())
+print("hidden size:", config["hidden_size"])
+"""
+
+_COMPOSE = """\
+services:
+  app:
+    image: {name}:1.0.0
+    pull_policy: never
+    read_only: true
+    tmpfs: [/tmp]
+"""
+
+_FILES = {
+    "recipe.yaml": _RECIPE,
+    "Dockerfile.base": _BASE,
+    "Dockerfile": _APP,
+    "selfcheck.py": _SELFCHECK,
+    "compose.yaml": _COMPOSE,
+}
+_SCHEMA = "https://raw.githubusercontent.com/airgap-bundler/airgap-bundler/main/docs/recipe.schema.json"
+
+
+def init_recipe(target: Path, name: str) -> tuple[Path, ...]:
+    """Write a small working recipe called ``name`` into ``target`` and return its files.
+
+    Raises UsageError for a name that images cannot have, PreconditionError where a file stands already or ``target``
+    cannot be written. Nothing is overwritten.
+    """
+    if not _NAME.fullmatch(name):
+        remedy = "use lower-case letters and digits, joined by '.', '_' or '-', such as my-service"
+        raise UsageError(f"{name!r} cannot be the name of a recipe", where="NAME", remedy=remedy)
+    there = [file for file in _FILES if (target / file).exists()]
+    if there:
+        remedy = "name an empty directory, or remove these files"
+        raise PreconditionError(f"{', '.join(there)} would be overwritten", where=str(target), remedy=remedy)
+    try:
+        return _write(target, name)
+    except OSError as error:
+        remedy = "name a directory that you may write to"
+        raise PreconditionError(f"cannot write: {error.strerror}", where=str(target), remedy=remedy) from error
+
+
+def _write(target: Path, name: str) -> tuple[Path, ...]:
+    target.mkdir(parents=True, exist_ok=True)
+    for file, template in _FILES.items():
+        text = template if file == "selfcheck.py" else template.format(name=name, schema=_SCHEMA)
+        with (target / file).open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    return tuple(target / file for file in _FILES)

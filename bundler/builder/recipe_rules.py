@@ -1,0 +1,130 @@
+"""What no single value shows: names used twice, paths in each other's way, files that are not there.
+
+A rule takes each value that can be read from the draft by itself, so that a fault elsewhere in the recipe hides
+nothing. Rules about Dockerfiles stand in `recipe_dockerfiles`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from pydantic import TypeAdapter
+
+from bundler.builder.payload import PayloadFault, expand
+from bundler.builder.recipe import ImageSpec, Location
+from bundler.builder.recipe_dockerfiles import dockerfile_problems
+from bundler.builder.recipe_draft import EACH, Draft, Found
+from bundler.builder.recipe_types import FilePattern, ImagePath, Slug, Tag
+from bundler.core.errors import Problem
+from bundler.core.reference import Reference
+
+_PATH: TypeAdapter[PurePosixPath] = TypeAdapter(ImagePath)
+_TAG: TypeAdapter[Reference] = TypeAdapter(Tag)
+_SLUG: TypeAdapter[str] = TypeAdapter(Slug)
+_PATTERN: TypeAdapter[str] = TypeAdapter(FilePattern)
+_IMAGE: TypeAdapter[ImageSpec] = TypeAdapter(ImageSpec)
+
+
+def problems_of(draft: Draft) -> Iterator[Problem]:
+    """All problems that the rules find."""
+    for section in ("models", "prepare", "checks"):
+        yield from _names_once(draft, section)
+    yield from _tags_once(draft)
+    yield from _models_apart(draft)
+    yield from _outputs_apart(draft)
+    yield from _checks_have_images(draft)
+    yield from _payload_is_there(draft)
+    yield from _archives_are_there(draft)
+    yield from dockerfile_problems(draft)
+
+
+def our_tags(draft: Draft) -> list[Found[Reference]]:
+    """Tags of the base and the apps."""
+    return [*draft.values(_TAG, "base", "tag"), *draft.values(_TAG, "apps", EACH, "tag")]
+
+
+def _names_once(draft: Draft, section: str) -> Iterator[Problem]:
+    seen: dict[str, str] = {}
+    for each in draft.values(_SLUG, section, EACH, "name"):
+        if each.value in seen:
+            what = f"the name {each.value!r} stands in `{section}` twice, first at {seen[each.value]}"
+            yield Problem(each.where, what, "give each its own name")
+        seen.setdefault(each.value, each.where)
+
+
+def _tags_once(draft: Draft) -> Iterator[Problem]:
+    others = [Found(each.location, each.value.name, each.where) for each in draft.values(_IMAGE, "images", EACH)]
+    seen: dict[str, str] = {}
+    for each in [*our_tags(draft), *others]:
+        name = str(each.value)
+        if name in seen:
+            what = f"two images would be called {each.value.familiar}, the first at {seen[name]}"
+            yield Problem(each.where, what, "give each image its own `tag:`")
+        seen.setdefault(name, each.where)
+
+
+def _shares_cache(draft: Draft, one: Location, other: Location) -> bool:
+    """Several models may stand in one Hub cache, at the same path."""
+    layouts = {layout.location[:2]: layout.value for layout in draft.values(TypeAdapter(str), "models", EACH, "layout")}
+    return layouts.get(one[:2]) == layouts.get(other[:2]) == "hub-cache"
+
+
+def _models_apart(draft: Draft) -> Iterator[Problem]:
+    before: list[Found[PurePosixPath]] = []
+    for each in draft.values(_PATH, "models", EACH, "path"):
+        for first in before:
+            relation = relation_of(each.value, first.value)
+            if relation and not (relation == "at" and _shares_cache(draft, each.location, first.location)):
+                what = f"the model path {each.value} is {relation} the one of {first.where}, {first.value}"
+                yield Problem(each.where, what, "give each model a path of its own, none inside another")
+        before.append(each)
+
+
+def _outputs_apart(draft: Draft) -> Iterator[Problem]:
+    taken = [(each, "the model path") for each in draft.values(_PATH, "models", EACH, "path")]
+    for each in draft.values(_PATH, "prepare", EACH, "outputs", EACH):
+        for first, kind in taken:
+            relation = relation_of(each.value, first.value)
+            if relation:
+                what = f"the output {each.value} is {relation} {kind} of {first.where}, {first.value}"
+                yield Problem(each.where, what, "write outputs to a path of their own")
+        taken.append((each, "the output"))
+
+
+def relation_of(one: PurePosixPath, other: PurePosixPath) -> str:
+    """Whether ``one`` lies ``at``, ``above`` or ``below`` ``other``; empty if they are apart."""
+    if one == other:
+        return "at"
+    if other.is_relative_to(one):
+        return "above"
+    return "below" if one.is_relative_to(other) else ""
+
+
+def _checks_have_images(draft: Draft) -> Iterator[Problem]:
+    ours = {str(each.value): each.value.familiar for each in our_tags(draft)}
+    for each in draft.values(_TAG, "checks", EACH, "image"):
+        if str(each.value) not in ours:
+            remedy = f"name one of: {', '.join(ours.values())}" if ours else "name the tag of an app or of the base"
+            yield Problem(each.where, f"no app and no base is called {each.value.familiar}", remedy)
+
+
+def _payload_is_there(draft: Draft) -> Iterator[Problem]:
+    for each in draft.values(_PATTERN, "files", EACH):
+        try:
+            expand(draft.directory, each.value)
+        except PayloadFault as error:
+            yield Problem(each.where, error.what, error.remedy)
+
+
+def _archives_are_there(draft: Draft) -> Iterator[Problem]:
+    for each in draft.values(_IMAGE, "images", EACH):
+        if each.value.path is None:
+            continue
+        path, where = draft.directory / each.value.path, draft.source.where((*each.location, "path"))
+        if each.value.source == "oci-layout" and not (path / "oci-layout").is_file():
+            yield Problem(
+                where, f"{each.value.path!r} is not an OCI layout", "name a directory with a file `oci-layout`"
+            )
+        if each.value.source == "docker-archive" and not path.is_file():
+            yield Problem(where, f"{each.value.path!r} is not a file", "name the file that `docker save` wrote")
