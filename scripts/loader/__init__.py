@@ -1,0 +1,1 @@
+"""Makes ``bundler/loader/bundler.pyz``; ``scripts/build-loader`` is its command."""
