@@ -34,9 +34,9 @@ from pathlib import Path
 from typing import Any
 
 from testbed import TestbedError
-from testbed.bridge import make_bridge, remove_bridge
+from testbed.bridge import make_bridge
 from testbed.debian import TRIXIE_PACKAGES, command, install_host_packages, require_root, unpack
-from testbed.leftovers import kill_processes_of, remove_tree, sweep
+from testbed.leftovers import image_of, kill_processes_of, remove_engine, sweep
 from testbed.netns import FOLDER as NETNS_FOLDER
 
 RUN_DIR = Path("/run/bundler-testbed")
@@ -177,7 +177,7 @@ class RunningEngine:
         self.run_dir.mkdir(parents=True)
         self._disk.mkdir(parents=True)
         if self._daemon.size_bytes is not None:
-            _mount_image(self._disk.with_suffix(".ext4"), self._disk, self._daemon.size_bytes)
+            _mount_image(image_of(self._disk), self._disk, self._daemon.size_bytes)
         bridge = "none" if self._daemon.netns else make_bridge(self.run_dir)
         text = _CONTAINERD_CONFIG.format(data=self._disk, run=self.run_dir)
         (self.run_dir / "containerd.toml").write_text(text)
@@ -187,6 +187,7 @@ class RunningEngine:
     def _configuration(self, bridge: str) -> dict[str, object]:
         config: dict[str, object] = {
             "bridge": bridge,
+            "cgroup-parent": f"/{self.run_dir.name}",
             "containerd": f"{self.run_dir}/containerd.sock",
             "data-root": str(self.data_root),
             "exec-opts": ["native.cgroupdriver=cgroupfs"],  # no init runs here that would hand out cgroups
@@ -277,12 +278,17 @@ class RunningEngine:
             (self.run_dir / leftover).unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Stop the engine and remove everything of it: processes, mounts, bridge, rules, data."""
+        """Stop the engine and remove everything of it: processes, cgroups, mounts, bridge, rules, data."""
+        self._kill_containers()
         self.stop()
-        remove_bridge(self.run_dir)
-        remove_tree(self.run_dir)
-        remove_tree(self._disk)
-        self._disk.with_suffix(".ext4").unlink(missing_ok=True)
+        remove_engine(self.run_dir, self._disk)
+
+    def _kill_containers(self) -> None:
+        """Spare the seconds that dockerd would wait for containers whose first process ignores SIGTERM."""
+        with contextlib.suppress(OSError, TestbedError):  # it may have been stopped, or never have started
+            running = self.docker("ps", "--quiet", timeout_s=10).split()
+            if running:
+                self.docker("kill", *running, timeout_s=10)
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -69,13 +69,33 @@ def _mounts_below(folder: Path) -> list[str]:
     return [point for point in points if point == str(folder) or point.startswith(f"{folder}/")]
 
 
+def remove_engine(run_dir: Path, disk: Path) -> None:
+    """Remove all that an engine had whose folders these are; does nothing a second time."""
+    kill_processes_of(run_dir)
+    _remove_cgroups(run_dir.name)
+    remove_bridge(run_dir)
+    remove_tree(disk)
+    image_of(disk).unlink(missing_ok=True)
+    remove_tree(run_dir)  # the last, because it says that there was an engine
+
+
+def image_of(disk: Path) -> Path:
+    """The file that holds the file system mounted at ``disk``, where an engine's space is limited."""
+    return disk.with_suffix(".ext4")
+
+
+def _remove_cgroups(name: str) -> None:
+    """Remove the empty control groups below ``name``, of version 2 and of each controller of version 1."""
+    root = Path("/sys/fs/cgroup")
+    for top in [root / name, *root.glob(f"*/{name}")]:
+        for folder, _, _ in os.walk(top, topdown=False):
+            with contextlib.suppress(OSError):  # a process may still be on its way out
+                Path(folder).rmdir()
+
+
 def sweep(run_dir: Path, data_dir: Path) -> None:
     """Remove the engines below ``run_dir`` whose test run is gone; names end with ``-<process id>-<number>``."""
     for folder in sorted(run_dir.glob("*-*-*")):
         owner = folder.name.rsplit("-", 2)[1]
         if owner.isdigit() and not Path("/proc", owner).exists():
-            kill_processes_of(folder)
-            remove_bridge(folder)
-            remove_tree(folder)
-            remove_tree(data_dir / folder.name)
-            (data_dir / f"{folder.name}.ext4").unlink(missing_ok=True)
+            remove_engine(folder, data_dir / folder.name)

@@ -198,6 +198,7 @@ def test_what_a_killed_test_run_leaves_is_removed_by_the_next(start_engine: Star
 def assert_no_trace(name: str, bridge: str) -> None:
     assert not list(RUN_DIR.glob(f"{name}*"))
     assert not list(DATA_DIR.glob(f"{name}*"))
+    assert not list(Path("/sys/fs/cgroup").glob(f"**/{name}"))
     assert name not in Path("/proc/self/mountinfo").read_text()
     arguments = (path for path in Path("/proc").glob("[0-9]*/cmdline"))
     assert not [path for path in arguments if f"/{name}/".encode() in content_of(path)]
