@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from bundler.builder.schema import schema_text
 from bundler.core.errors import PreconditionError, UsageError
 
 _NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
 
 _RECIPE = """\
-# yaml-language-server: $schema={schema}
+# yaml-language-server: $schema=./recipe.schema.json
 # What bundler builds here: models, a base image with them, an application on top, in one checked tarball.
 # Every key is explained in docs/recipe.md of bundler.
 format: 1
@@ -98,7 +99,7 @@ _FILES = {
     "selfcheck.py": _SELFCHECK,
     "compose.yaml": _COMPOSE,
 }
-_SCHEMA = "https://raw.githubusercontent.com/airgap-bundler/airgap-bundler/main/docs/recipe.schema.json"
+SCHEMA_COPY = "recipe.schema.json"
 
 
 def init_recipe(target: Path, name: str) -> tuple[Path, ...]:
@@ -110,7 +111,7 @@ def init_recipe(target: Path, name: str) -> tuple[Path, ...]:
     if not _NAME.fullmatch(name):
         remedy = "use lower-case letters and digits, joined by '.', '_' or '-', such as my-service"
         raise UsageError(f"{name!r} cannot be the name of a recipe", where="NAME", remedy=remedy)
-    there = [file for file in _FILES if (target / file).exists()]
+    there = [file for file in (*_FILES, SCHEMA_COPY) if (target / file).exists()]
     if there:
         remedy = "name an empty directory, or remove these files"
         raise PreconditionError(f"{', '.join(there)} would be overwritten", where=str(target), remedy=remedy)
@@ -122,9 +123,18 @@ def init_recipe(target: Path, name: str) -> tuple[Path, ...]:
 
 
 def _write(target: Path, name: str) -> tuple[Path, ...]:
+    texts = {file: template.format(name=name) for file, template in _FILES.items()}
+    # Editors find the schema beside the recipe, on a host without a network too.
+    texts[SCHEMA_COPY] = schema_text()
     target.mkdir(parents=True, exist_ok=True)
-    for file, template in _FILES.items():
-        text = template if file == "selfcheck.py" else template.format(name=name, schema=_SCHEMA)
-        with (target / file).open("x", encoding="utf-8") as stream:
-            stream.write(text)
-    return tuple(target / file for file in _FILES)
+    written = []
+    try:
+        for file, text in texts.items():
+            written.append(target / file)
+            with (target / file).open("x", encoding="utf-8") as stream:
+                stream.write(text)
+    except BaseException:
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise
+    return tuple(written)

@@ -61,7 +61,9 @@ def _faults_of_values(source: YamlSource, document: dict[str, object]) -> list[P
     try:
         RecipeDocument.model_validate(document)
     except ValidationError as error:
-        return [describe(each, source) for each in error.errors(include_url=False)]
+        found = error.errors(include_url=False)
+        # pydantic calls a list too short if its items are wrong, which are reported by themselves.
+        return [describe(each, source) for each in found if each["type"] != "too_short" or not each["input"]]
     return []
 
 
