@@ -46,6 +46,7 @@ HOST_PACKAGES = (
 ENGINE_PACKAGES = ("containerd", "docker-buildx", "docker-cli", "docker.io")
 TRIXIE_PACKAGES = (*ENGINE_PACKAGES, "cosign", "debian-archive-keyring", "docker-compose")
 HOST_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+SCRIPTS = Path("/usr/share/debootstrap/scripts")
 POLICY = Path("/usr/sbin/policy-rc.d")
 APT_TIMEOUT_S = 600
 
@@ -107,7 +108,7 @@ def install_host_packages(packages: Sequence[str] = HOST_PACKAGES) -> Prepared:
             env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
             command(["apt-get", "-qq", "update"], timeout_s=APT_TIMEOUT_S, env=env)
             with _no_services():
-                options = ["-qq", "-y", "--no-install-recommends"]
+                options = ["-qq", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120"]
                 command(["apt-get", *options, "install", *missing], timeout_s=APT_TIMEOUT_S, env=env)
     return Prepared("host packages", Path("/"), _installed(packages), time.monotonic() - began)
 
@@ -239,9 +240,11 @@ def rootfs(suite: str, include: Sequence[str] = ()) -> Prepared:
 
 
 def _bootstrap(suite: str, include: Sequence[str], root: Path) -> dict[str, str]:
-    argv = ["debootstrap", "--variant=minbase", f"--keyring={HOST_KEYRING}"]
+    argv = ["debootstrap", "--variant=minbase", f"--keyring={_keyring(suite)}"]
     argv += [f"--include={','.join(include)}"] if include else []
-    command([*argv, suite, str(root), _mirror()], timeout_s=APT_TIMEOUT_S)
+    # A suite younger than this debootstrap has no script there; that of sid fits.
+    script = [] if (SCRIPTS / suite).exists() else [str(SCRIPTS / "sid")]
+    command([*argv, suite, str(root), _mirror(), *script], timeout_s=APT_TIMEOUT_S)
     for pattern in ("var/cache/apt/archives/*.deb", "var/cache/apt/*.bin", "var/lib/apt/lists/*_*", "var/log/*.log"):
         for path in root.glob(pattern):
             path.unlink()
