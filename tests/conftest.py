@@ -46,7 +46,7 @@ def _or_fail() -> Iterator[None]:
     try:
         yield
     except TestbedError as error:
-        pytest.fail(str(error), pytrace=False)
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
 @contextlib.contextmanager
