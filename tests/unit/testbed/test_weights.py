@@ -21,7 +21,7 @@ def test_the_weights_are_whole_and_the_second_time_is_free(model: Path, monkeypa
     with safe_open(model / "model.safetensors", framework="numpy") as tensors:
         assert tensors.get_slice("embeddings.word_embeddings.weight").get_shape() == [30522, 384]
         assert len(list(tensors.keys())) == 104
-    monkeypatch.setattr(weights.subprocess, "run", lambda *_: pytest.fail("downloads again"))
+    monkeypatch.setattr(weights, "_download", lambda _: pytest.fail("downloads again"))
     assert weights.minilm() == model
 
 
