@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Callable, NoReturn, Optional, Protocol
 
 COMPILED_MODULE = "zstandard.backend_c"
+_HOST_PACKAGES = ("site-packages", "dist-packages")
 
 
 class Archive(Protocol):
@@ -106,7 +107,11 @@ PLACES: Sequence[Callable[[bytes], AbstractContextManager[str]]] = (in_memory, i
 
 def prepare(archive: Archive) -> None:
     """Let packages come from ``archive`` and the standard library only; those of the host take no part."""
-    sys.path[:] = [path for path in sys.path if not path.rstrip("/").endswith(("site-packages", "dist-packages"))]
+    sys.path[:] = [path for path in sys.path if not path.rstrip("/").endswith(_HOST_PACKAGES)]
+    for name, module in list(sys.modules.items()):
+        # A host's .pth files import what they like before any program starts.
+        if set(Path(getattr(module, "__file__", None) or "").parts) & set(_HOST_PACKAGES):
+            del sys.modules[name]
     sys.meta_path.insert(0, CompiledModuleFinder(archive))
     sys.dont_write_bytecode = True
 
