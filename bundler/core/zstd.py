@@ -50,7 +50,7 @@ def open_decompressor(
     raise PreconditionError(
         "Nothing on this host can read zstd: the package's extension cannot be loaded, and there is no `zstd` program.",
         where=where,
-        remedy="set PEX_ROOT to a directory where programs may run (not mounted noexec), or install the program zstd",
+        remedy="set TMPDIR to a directory where programs may run (not mounted noexec), or install the program zstd",
     )
 
 
