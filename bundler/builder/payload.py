@@ -47,8 +47,14 @@ def payload_of(recipe: Recipe) -> tuple[PayloadFile, ...]:
 def expand(directory: Path, pattern: str) -> tuple[PayloadFile, ...]:
     """The files that ``pattern`` means; a directory means all files below it. Raises PayloadFault."""
     marked = any(mark in pattern for mark in _MARKS)
-    matched: Iterable[Path] = directory.glob(pattern) if marked else [directory / pattern]
-    found = [_payload_file(path, directory) for start in sorted(matched) for path in _files_at(start)]
+    try:
+        matched: Iterable[Path] = directory.glob(pattern) if marked else [directory / pattern]
+        found = [_payload_file(path, directory) for start in sorted(matched) for path in _files_at(start)]
+    except (ValueError, OSError, RuntimeError) as error:
+        # A pattern such as "**a", a directory that may not be read, links in a circle.
+        raise PayloadFault(
+            f"{pattern!r} cannot be looked up: {error}", "name readable files, such as conf/*.ini"
+        ) from error
     if not found:
         what = f"no file fits {pattern!r}" if marked else f"{pattern!r} does not exist or is empty"
         raise PayloadFault(what, "name files that stand in the recipe's directory")

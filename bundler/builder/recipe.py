@@ -15,7 +15,9 @@ from pydantic import Tag as UnionTag
 
 from bundler.builder.recipe_types import (
     Command,
+    DiskPath,
     FilePattern,
+    FormatNumber,
     ImageName,
     ImagePath,
     Patterns,
@@ -100,7 +102,7 @@ class ImageSpec(_Part):
 
     image: ImageName = Field(description="NAME:TAG or NAME@sha256:….")
     source: Literal["registry", "engine", "oci-layout", "docker-archive"] = Field(alias="from")
-    path: Text | None = Field(default=None, description="The layout or archive, relative to the recipe.")
+    path: DiskPath | None = Field(default=None, description="The layout or archive, relative to the recipe.")
     tag: Tag | None = Field(default=None, description="NAME:TAG that it gets on the isolated host.")
 
     @model_validator(mode="after")
@@ -152,7 +154,7 @@ BaseSpec = Annotated[
 class RecipeDocument(_Part):
     """What stands in ``recipe.yaml``."""
 
-    format: Literal[1] = Field(description="Version of the recipe's form.")
+    format: FormatNumber = Field(description="Version of the recipe's form.")
     name: Slug = Field(description="Name of the bundle.")
     version: Version = Field(description="Version of the bundle, in quotes where YAML would see a number.")
     platform: Literal["linux/amd64", "linux/arm64"]

@@ -88,7 +88,7 @@ def _wrong_value(location: Location, kind: str, error: ErrorDetails) -> tuple[st
         wanted, remedy = _WANTED[kind]
         return f"{name} is {_kind_of(value)}, not {wanted}", remedy
     if kind == "literal_error":
-        return f"{name} is {value!r}", f"write {context['expected']}"
+        return f"{name} is {value}" if name == "`format`" else f"{name} is {value!r}", f"write {context['expected']}"
     if kind == "string_pattern_mismatch":
         return f"{name} is {value!r}", f"write {_form(location, str(context['pattern']))}"
     if kind in ("string_too_short", "too_short"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import PurePosixPath
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, InstanceOf, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -20,6 +20,7 @@ _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _REPO_PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SHELL = ("/bin/sh", "-c")
 # Engines mount over the first three in every container, and checks run with a tmpfs on the last.
 _MOUNTED_OVER = ("proc", "sys", "dev", "tmp")
@@ -127,15 +128,28 @@ def _repo(value: object) -> str:
     return text
 
 
-def _recipe_path(value: object) -> str:
+def _disk_path(value: object) -> str:
+    """A path on this host, as a file system can have it."""
     text = _text(value, "Dockerfile")
+    if _CONTROL.search(text) or len(text) > 1024 or any(len(part.encode()) > 255 for part in text.split("/")):
+        raise fault(f"{text[:60]!r} cannot be a path", "write a path without control characters, and not so long")
+    return text
+
+
+def _recipe_path(value: object) -> str:
+    text = _disk_path(value)
     if PurePosixPath(text).is_absolute():
         raise fault(f"{text!r} exists on one machine only", "write a path relative to the recipe's directory")
     return text
 
 
+def _format(value: object) -> object:
+    # In Python 1, 1.0 and True are equal; in a file they are not the same thing.
+    return value if type(value) is int else repr(value)
+
+
 def _pattern_of_files(value: object) -> str:
-    text = _text(value, '"*.json"')
+    text = _disk_path(value)
     if text.startswith("/") or ".." in text.split("/") or "\\" in text:
         raise fault(f"{text!r} reaches outside", 'write a pattern relative to the directory, such as "*.json"')
     return text
@@ -155,6 +169,8 @@ Seconds = Annotated[
 ]
 Patterns = Annotated[tuple[str, ...], BeforeValidator(_patterns), WithJsonSchema(_REGEXES)]
 RepoId = Annotated[str, BeforeValidator(_repo)]
+FormatNumber = Annotated[Literal[1], BeforeValidator(_format)]
+DiskPath = Annotated[str, BeforeValidator(_disk_path)]
 RecipePath = Annotated[str, BeforeValidator(_recipe_path)]
 FilePattern = Annotated[str, BeforeValidator(_pattern_of_files)]
 Text = Annotated[str, StringConstraints(min_length=1)]

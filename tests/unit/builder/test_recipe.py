@@ -110,6 +110,9 @@ ONE_FAULT = [
     ('version: "1.0.0"', "version: 1.0", 3, "not text"),
     ("linux/amd64", "windows/amd64", 4, "'windows/amd64'"),
     ("format: 1", "format: one", 1, "'one'"),
+    ("format: 1", "format: true", 1, "True"),
+    ("format: 1", "format: 1.0", 1, "1.0"),
+    ("format: 1", "format: 0", 1, "0"),
     ("format: 1\n", "", 1, "`format` is missing"),
     ("models:\n", "modles: []\nmodels:\n", 5, "`modles`"),
     ("    repo: owner/one\n", "", 6, "`models[0].repo` is missing"),
@@ -137,6 +140,8 @@ ONE_FAULT = [
     ('"quick:1.0.0"', '"quick:base"', 12, "two images"),
     ('"quick:1.0.0"', '"docker.io/library/quick:base"', 12, "two images"),
     ("dockerfile: Dockerfile\n", "dockerfile: Nosuch\n", 11, "'Nosuch' does not exist"),
+    ("dockerfile: Dockerfile\n", 'dockerfile: "a\\0b"\n', 11, "cannot be a path"),
+    ("dockerfile: Dockerfile\n", "dockerfile: .\n", 11, "cannot be read"),
     ("dockerfile: Dockerfile\n", "dockerfile: /Dockerfile\n", 11, "one machine only"),
     ("dockerfile: Dockerfile\n", "dockerfile: Dockerfile\n    context: nosuch\n", 12, "not a directory"),
     ("dockerfile: Dockerfile\n", "dockerfile: Dockerfile\n    target: nosuch\n", 12, "no such stage"),
@@ -173,6 +178,9 @@ ADDED_FAULT = [
     ("images:\n- { image: 'x y', from: registry }", 14, "not an image name"),
     ("files: [nosuch]", 13, "does not exist"),
     ("files:\n- '*.nosuch'", 14, "no file fits"),
+    ("files: ['**a/x']", 13, "cannot be looked up"),
+    ('files: ["a\\0b"]', 13, "cannot be a path"),
+    (f"files: [{'a' * 300}]", 13, "cannot be a path"),
     ("files: [../x]", 13, "outside"),
     ("files: [/etc/passwd]", 13, "outside"),
     ("checks:\n- { name: c, run: [a], within: 10 }", 14, "not a length of time"),
@@ -272,6 +280,17 @@ def test_a_newer_format_is_said_alone(here: Path) -> None:
         load(here, changed("format: 1", "format: 2") + "new_key: 1\n")
     assert caught.value.where == "recipe.yaml:1"
     assert caught.value.problems == ()
+
+
+def test_links_in_a_circle_are_no_payload(here: Path) -> None:
+    (here / "a").symlink_to("b")
+    (here / "b").symlink_to("a")
+    assert only(here, GOOD + "files: [a]\n").where == "recipe.yaml:13"
+
+
+def test_merge_keys_and_anchors_are_plain_yaml(here: Path) -> None:
+    recipe = load(here, GOOD + "labels: &a { x: '1' }\nenvironment: { <<: *a, Y: '2' }\n")
+    assert recipe.environment == {"x": "1", "Y": "2"}
 
 
 def test_links_to_the_outside_are_no_payload(here: Path) -> None:
