@@ -85,12 +85,20 @@ def image_of(disk: Path) -> Path:
 
 
 def _remove_cgroups(name: str) -> None:
-    """Remove the empty control groups below ``name``, of version 2 and of each controller of version 1."""
+    """Remove the control groups below ``name``, of version 2 and of each controller of version 1.
+
+    A killed process keeps its group busy until its parent has waited for it, hence the second tries.
+    """
     root = Path("/sys/fs/cgroup")
-    for top in [root / name, *root.glob(f"*/{name}")]:
-        for folder, _, _ in os.walk(top, topdown=False):
-            with contextlib.suppress(OSError):  # a process may still be on its way out
-                Path(folder).rmdir()
+    tops = [path for path in [root / name, *root.glob(f"*/{name}")] if path.exists()]
+    deadline = time.monotonic() + KILL_TIMEOUT_S
+    while tops and time.monotonic() < deadline:
+        for folder in (Path(folder) for top in tops for folder, _, _ in os.walk(top, topdown=False)):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        tops = [path for path in tops if path.exists()]
+        if tops:
+            time.sleep(0.05)
 
 
 def sweep(run_dir: Path, data_dir: Path) -> None:
