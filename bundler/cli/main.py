@@ -70,7 +70,7 @@ class LateGroup(click.Group):
         return [name for name, entry in COMMANDS.items() if entry.exists()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> Optional[click.Command]:
-        """Import one command, and let ``--debug`` and ``--json`` stand after its name as well as before it."""
+        """Import one command, and let ``--debug`` stand after its name as well as before it."""
         entry = COMMANDS.get(cmd_name)
         if entry is None:
             return None
