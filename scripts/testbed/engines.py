@@ -35,7 +35,7 @@ from typing import Any
 
 from testbed import TestbedError
 from testbed.bridge import make_bridge
-from testbed.debian import TRIXIE_PACKAGES, command, install_host_packages, require_root, unpack
+from testbed.debian import TRIXIE_PACKAGES, command, install_host_packages, locked, require_root, unpack
 from testbed.leftovers import image_of, kill_processes_of, remove_engine, sweep
 from testbed.netns import FOLDER as NETNS_FOLDER
 
@@ -99,7 +99,8 @@ class EngineDaemon:
         answer within a minute, with the end of its log.
         """
         require_root()
-        sweep(RUN_DIR, DATA_DIR)
+        with locked("sweep"):  # two test runs may find the same remains
+            sweep(RUN_DIR, DATA_DIR)
         engine = RunningEngine(self)
         try:
             engine.prepare()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from testbed import TestbedError, netns
+from testbed.debian import locked
 from testbed.engines import DATA_DIR, DOCKER_20, DOCKER_28_CONTAINERD, RUN_DIR, EngineDaemon, EngineKind, RunningEngine
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ def test_run_steps_of_both_builders_have_a_route_to_the_outside(based_engine: Ru
 @contextlib.contextmanager
 def server_behind_the_host(folder: Path) -> Iterator[str]:
     """Serve ``folder`` from a name space that knows no way but to the host's end of its wire; gives the address."""
-    with netns.isolated("bundler-far") as far:
+    # The lock: two test runs on one machine would use the same names and addresses.
+    with locked("far-host"), netns.isolated("bundler-far") as far:
         for argv in (
             ["link", "add", "bundlerwire", "type", "veth", "peer", "name", "wire", "netns", far.name],
             ["address", "add", "10.214.0.1/30", "dev", "bundlerwire"],
