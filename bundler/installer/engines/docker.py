@@ -1,0 +1,104 @@
+"""Docker 20.10 and later, with a graph driver or the containerd store, as the installer's engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Set
+from contextlib import AbstractContextManager, suppress
+from typing import BinaryIO, Optional
+
+from bundler.core.digest import Digest
+from bundler.core.docker_api import EngineClient
+from bundler.core.errors import BundlerError, EngineError
+from bundler.core.oci import Image
+from bundler.core.reference import Reference
+from bundler.installer.engine import Container, EngineFacts, HeldImage, RunResult, RunSpec
+from bundler.installer.engines.docker_containers import created, remove_leftovers
+from bundler.installer.engines.docker_facts import platform_of, read_facts, read_info
+from bundler.installer.engines.docker_load import send_archive
+from bundler.installer.engines.docker_names import forget, point, take_away
+from bundler.installer.engines.docker_run import run
+from bundler.installer.engines.docker_store import inspect, listed, store_of
+
+
+class DockerEngine:
+    """Fills ``bundler.installer.engine.Engine``; which kind of store it has is asked once."""
+
+    def __init__(self, client: EngineClient) -> None:
+        """Raises EngineError where the engine does not answer."""
+        self._client = client
+        self._store = store_of(client, read_info(client))
+
+    def facts(self) -> EngineFacts:
+        """What is true of the engine now."""
+        return read_facts(self._client, self._store)
+
+    def id_of(self, image: Image) -> Digest:
+        """The config's digest on a graph driver, the manifest's on a containerd store."""
+        return self._store.id_of(image)
+
+    def held(self, image: Image, vouched: Set[Digest]) -> int:
+        """How many of the lowest layers need not be sent.
+
+        A graph driver tells by itself. A containerd store tells of manifests only: ``vouched`` blobs count where the
+        caller has seen that an image which holds them still stands.
+        """
+        return self._store.held(image, vouched)
+
+    def load_layer(self, prefix: Image, layer: Optional[BinaryIO]) -> Digest:
+        """Make ``prefix`` stand, nameless; an image that came with a failed load is removed again."""
+        expected = self._store.id_of(prefix)
+        before = {str(entry.get("Id")) for entry in listed(self._client)}
+        named: set[Digest] = set()
+        try:
+            size = prefix.layers[-1].uncompressed_size if prefix.layers else 0
+            send_archive(self._client, self._store.archive(prefix, layer), size, named)
+            self._confirm(prefix, expected, named)
+        except BaseException:
+            with suppress(BundlerError):  # the first error is the one to tell
+                self.forget(image_id for image_id in {expected, *named} if str(image_id) not in before)
+            raise
+        return expected
+
+    def _confirm(self, prefix: Image, expected: Digest, named: Set[Digest]) -> None:
+        """The engine named this image alone, and holds it with these layers."""
+        held = inspect(self._client, str(expected))
+        if held is None or held.diff_ids != prefix.diff_ids or named != {expected}:
+            told = ", ".join(sorted(map(str, named))) or "nothing"
+            raise EngineError(
+                f"the engine holds another image than was sent: {expected} was expected, it spoke of {told}",
+                where=self._client.address,
+                remedy="look whether something else changes the engine's images now, and run the same command again",
+            )
+        self._store.confirm(prefix)
+
+    def find(self, image: Reference | Digest) -> Optional[HeldImage]:
+        """The image of that name or id, None where there is none."""
+        return inspect(self._client, str(image) if isinstance(image, Digest) else str(image.tagged()))
+
+    def created(self, image_id: Digest) -> AbstractContextManager[Container]:
+        """A container of the image, removed with its anonymous volumes when the block ends."""
+        return created(self._client, image_id)
+
+    def set_names(self, names: Mapping[Reference, Optional[Digest]]) -> None:
+        """Point each name at an image, or take it away (None); an image that loses its last name stays."""
+        for reference, image_id in names.items():
+            if image_id is None:
+                take_away(self._client, self._store, reference, self._platform())
+            else:
+                point(self._client, reference, image_id)
+
+    def _platform(self) -> str:
+        return platform_of(read_info(self._client), self._client.ask_json("GET", "/version"))
+
+    def run(self, image_id: Digest, spec: RunSpec) -> RunResult:
+        """Run a command as ``RunSpec`` says, never with a network."""
+        return run(self._client, image_id, spec)
+
+    def forget(self, image_ids: Iterable[Digest]) -> None:
+        """Remove images that have no name and that no container uses; those that are gone already are no error."""
+        for image_id in image_ids:
+            forget(self._client, image_id)
+
+    def remove_leftovers(self) -> int:
+        """Remove the containers that a killed run of bundler left on this engine; gives their number."""
+        return remove_leftovers(self._client)
