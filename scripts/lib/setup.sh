@@ -1,5 +1,6 @@
-# Sourced by the scripts beside it: one virtual environment with bundler and what its development needs.
-# After it, $PYTHON is that environment's interpreter. The environment stands in $BUNDLER_VENV or .venv.
+# shellcheck shell=bash
+# Sourced by the scripts beside it: one virtual environment with bundler, and with EXTRAS=[dev] also what its
+# development needs. After it, $PYTHON is its interpreter. It stands in $BUNDLER_VENV or .venv.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 VENV=${BUNDLER_VENV:-$ROOT/.venv}
@@ -21,10 +22,10 @@ find_python() {
 
 make_environment() {
     local stamp="$VENV/.made-from" wanted
-    wanted=$(cat "$ROOT/pyproject.toml" | sha256sum | cut -d' ' -f1)
-    if [ -x "$PYTHON" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
-        return
-    fi
+    wanted=$(sha256sum <"$ROOT/pyproject.toml" | cut -d' ' -f1)${EXTRAS:-}
+    case "$(cat "$stamp" 2>/dev/null)" in
+        "$wanted" | "${wanted%"[dev]"}[dev]") if [ -x "$PYTHON" ]; then return; fi ;;
+    esac
     local base
     if ! base=$(find_python); then
         if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
@@ -39,8 +40,7 @@ make_environment() {
     fi
     say "making the virtual environment in $VENV ($("$base" --version))"
     "$base" -m venv "$VENV"
-    "$PYTHON" -m pip install --quiet --disable-pip-version-check --editable "$ROOT[dev]" 2>&1 | grep -v '^WARNING' >&2 || true
-    "$PYTHON" -c 'import bundler, click, docker, pytest, pydantic'
+    "$PYTHON" -m pip install --quiet --disable-pip-version-check --editable "$ROOT${EXTRAS:-}" >&2
     printf '%s\n' "$wanted" >"$stamp"
 }
 
