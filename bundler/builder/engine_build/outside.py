@@ -1,0 +1,109 @@
+"""Images from outside that Dockerfiles name: what identifies them, and how they come into the engine.
+
+An image is taken by what the lock says; else as the engine holds it under its name; else it is pulled by the digest
+that its registry gives for the name. Nothing is pulled by tag, so no tag of the engine's is made or moved.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from bundler.builder.engine_build.looking import EngineImage, find_image
+from bundler.builder.lock import Lock, LockedImage
+from bundler.core.digest import Digest
+from bundler.core.docker_api import EngineClient, complaint, translated
+from bundler.core.errors import BuildError, EngineError
+from bundler.core.progress import Progress
+from bundler.core.reference import Reference
+
+
+class OutsideImages:
+    """The engine as a source of images for ``platform``."""
+
+    def __init__(self, client: EngineClient, platform: str, progress: Progress) -> None:
+        self._client = client
+        self._platform = platform
+        self._progress = progress
+
+    def resolve(self, asked: str, lock: Lock | None) -> LockedImage:
+        """What identifies the image of a ``FROM``; pulls it if it has to.
+
+        An image that the engine pulled is identified by its registry's digest, one that was made or loaded here by
+        its id. Raises EngineError or BuildError where it cannot be had.
+        """
+        locked = lock.image_asked("from", asked) if lock else None
+        if locked is None:
+            locked = self._locked(asked)
+        self.take(locked)
+        return locked
+
+    def _locked(self, asked: str) -> LockedImage:
+        reference = Reference.parse(asked).tagged()
+        if reference.digest is not None:
+            return LockedImage(role="from", asked=asked, kind="registry-digest", value=reference.digest)
+        held = find_image(self._client, str(reference))
+        if held is None:
+            return LockedImage(role="from", asked=asked, kind="registry-digest", value=self._registry_digest(reference))
+        pulled = None if self._names_everything() else _pulled_digest(held, reference)
+        if pulled is not None:
+            return LockedImage(role="from", asked=asked, kind="registry-digest", value=pulled)
+        return LockedImage(role="from", asked=asked, kind="image-id", value=Digest.parse(held.id))
+
+    def _names_everything(self) -> bool:
+        """A containerd store gives each image a RepoDigest, also one that no registry has ever seen."""
+        status = self._client.ask_json("GET", "/info").get("DriverStatus") or []
+        return ["driver-type", "io.containerd.snapshotter.v1"] in status
+
+    def _registry_digest(self, reference: Reference) -> Digest:
+        self._progress.note(f"{reference.familiar} is not in the engine; asking its registry")
+        with translated(self._client.address):
+            answer = cast("Any", self._client).inspect_distribution(str(reference))
+        try:
+            return Digest.parse(answer["Descriptor"]["digest"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise EngineError(
+                f"the engine knows no digest of {reference}",
+                where=self._client.address,
+                remedy="pull the image by hand, then build again",
+            ) from error
+
+    def take(self, locked: LockedImage) -> EngineImage:
+        """The locked image in the engine, pulled if it has to be; raises where it is not to be had or not ours."""
+        reference = Reference.parse(locked.asked).tagged()
+        name = str(locked.value) if locked.kind == "image-id" else f"{reference.name}@{locked.value}"
+        found = find_image(self._client, name)
+        if found is None and locked.kind == "registry-digest":
+            self._pull(name)
+            found = find_image(self._client, name)
+        if found is None:
+            raise BuildError(
+                f"{locked.asked} is locked as {locked.value}, which the engine does not hold",
+                where=self._client.address,
+                remedy="load that image into the engine, or remove its entry from recipe.lock to take today's",
+            )
+        self._require_platform(found, locked.asked)
+        return found
+
+    def _pull(self, name: str) -> None:
+        self._progress.note(f"pulling {name}")
+        with translated(self._client.address):
+            for answer in self._client.pull(name, stream=True, decode=True, platform=self._platform):
+                if "error" in answer:
+                    raise complaint(str(answer["error"]), self._client.address)
+
+    def _require_platform(self, image: EngineImage, asked: str) -> None:
+        if image.platform.split("/")[:2] != self._platform.split("/")[:2]:
+            raise EngineError(
+                f"{asked} is for {image.platform}, the recipe for {self._platform}",
+                where=self._client.address,
+                remedy="take an image of the recipe's platform, or change `platform:`",
+            )
+
+
+def _pulled_digest(image: EngineImage, reference: Reference) -> Digest | None:
+    """The digest under which the image came from the registry of its name."""
+    for entry in image.names:
+        parsed = Reference.parse(entry)
+        if parsed.digest is not None and parsed.name == reference.name:
+            return parsed.digest
+    return None
