@@ -59,6 +59,11 @@ class Fields:
         value: int = self._typed(key, int, "an integer")
         return value
 
+    def flag(self, key: str) -> bool:
+        """True or false."""
+        value: bool = self._typed(key, bool, "true or false")
+        return value
+
     def size(self, key: str) -> int:
         """A number of bytes."""
         value = self.integer(key)

@@ -120,3 +120,6 @@ class Engine(Protocol):
 
     def forget(self, image_ids: Iterable[Digest]) -> None:
         """Remove images that have no name and that no container uses; those that are gone already are no error."""
+
+    def remove_leftovers(self) -> int:
+        """Remove the containers that killed runs of bundler left on this engine; gives their number."""

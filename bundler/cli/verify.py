@@ -1,0 +1,52 @@
+"""``bundler verify``: read every byte of a kit and compare it with its checksums."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from bundler.cli.installer_options import json_option, kit_argument, progress_option
+from bundler.cli.progress import make_progress
+from bundler.cli.tables import human_size
+from bundler.core.errors import BundleError
+from bundler.core.kit import TrustPolicy
+from bundler.core.verify import VerifyReport, verify_kit
+
+
+@click.command()
+@kit_argument()
+@json_option
+@progress_option
+def verify(kit: Path, as_json: bool, mode: str) -> int:
+    """Read every byte of the kit (or bare tar) at KIT and compare it with its checksums, digests and diff_ids.
+
+    Every problem is reported; exit code 6 where there is one. Nothing is changed, and no engine is needed.
+    """
+    report = verify_kit(kit, TrustPolicy(), make_progress(mode))
+    if report.problems:
+        raise BundleError(
+            f"{report.title} has {len(report.problems)} problems",
+            where=str(kit),
+            remedy="bring the kit here again, whole and unchanged; if it was copied, compare with the original medium",
+            problems=report.problems,
+        )
+    if as_json:
+        click.echo(json.dumps(_as_object(report), ensure_ascii=False))
+    else:
+        signed = "signed" if report.signed else "not signed: this shows integrity, not who made it"
+        click.echo(f"{report.title}: {report.members} members, {human_size(report.read_size)}, all as they should be")
+        click.echo(signed)
+    return 0
+
+
+def _as_object(report: VerifyReport) -> dict[str, object]:
+    return {
+        "title": report.title,
+        "path": str(report.path),
+        "members": report.members,
+        "read_size": report.read_size,
+        "signed": report.signed,
+        "problems": [],
+    }

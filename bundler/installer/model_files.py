@@ -1,0 +1,76 @@
+"""Model files as a created container shows them, compared with what the bundle locked: streamed, nothing is mounted."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Optional, cast
+
+from bundler.core.bundle_manifest import BundledModel, ModelFile
+from bundler.core.digest import CHUNK_BYTES, Digest
+from bundler.core.errors import EngineError
+from bundler.core.progress import Task
+from bundler.installer.engine import Container
+
+
+@dataclass(frozen=True)
+class ModelDifference:
+    """One difference: ``kind`` is ``missing``, ``extra`` or ``changed``; ``path`` is that in the container."""
+
+    kind: str
+    path: str
+    what: str
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A file's size in bytes and digest; no digest: not a regular file."""
+
+    size: int
+    sha256: Optional[Digest]
+
+
+def compare_model(container: Container, model: BundledModel, task: Task) -> list[ModelDifference]:
+    """All differences between the model's files in ``container`` and those of the bundle, by path."""
+    root = container.stat(model.path)
+    if root is None or root.kind != "directory":
+        return [ModelDifference("missing", model.path, "the model's directory is missing or not a directory")]
+    with container.archive(model.path) as stream:
+        seen = dict(_seen_files(stream, model.path, task))
+    expected = {file.path: file for file in model.files}
+    found = [_compare(f"{model.path}/{path}", expected.get(path), seen.get(path)) for path in expected.keys() | seen]
+    return sorted((item for item in found if item), key=lambda item: item.path)
+
+
+def _compare(path: str, expected: Optional[ModelFile], seen: Optional[_Seen]) -> Optional[ModelDifference]:
+    if expected is None:
+        return ModelDifference("extra", path, "is not a file of the model")
+    if seen is None:
+        return ModelDifference("missing", path, "is missing")
+    if seen.sha256 is None:
+        return ModelDifference("changed", path, "is not a regular file")
+    if (seen.size, seen.sha256) != (expected.size, expected.sha256):
+        what = f"sha256 {seen.sha256.hex}, {seen.size} bytes; should be {expected.sha256.hex}, {expected.size} bytes"
+        return ModelDifference("changed", path, what)
+    return None
+
+
+def _seen_files(stream: BinaryIO, where: str, task: Task) -> Iterator[tuple[str, _Seen]]:
+    """Everything below the model's directory that is not a directory, by its path below it."""
+    try:
+        with tarfile.open(fileobj=stream, mode="r|", bufsize=CHUNK_BYTES) as archive:
+            for entry in archive:
+                _, _, path = entry.name.rstrip("/").partition("/")
+                content = archive.extractfile(entry) if entry.isreg() else None
+                if content is not None:
+                    yield path, _Seen(entry.size, Digest.of_stream(cast("BinaryIO", content)))
+                    task.advance(entry.size)
+                elif path and not entry.isdir():
+                    yield path, _Seen(0, None)
+    except (tarfile.TarError, OSError) as error:
+        raise EngineError(
+            f"the engine's archive of the model cannot be read: {error}",
+            where=where,
+            remedy="look into the engine's log: its store may be damaged",
+        ) from error
