@@ -4,12 +4,17 @@ Two forms, by what the engine's store takes without the layers that it holds: th
 drivers (which find the lower layers by their chain), the OCI layout for containerd stores (which find them by their
 blobs, and keep our manifest). Nothing is buffered: the layer is read while it is sent.
 
+In the second form the layer's member has a new name each time. containerd knows a blob that is being written by the
+member's name, and goes on with what an interrupted load left under it, whatever bytes these were; by which digest a
+blob is found afterwards is decided by its content alone (containerd ``images/archive/importer.go``).
+
 Sources: moby ``image/spec/v1.2.md`` ("Combined Image JSON + Filesystem Changeset Format"), OCI image-spec
 ``image-layout.md``.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO, Optional
 
@@ -44,7 +49,8 @@ def oci_archive(image: Image, layer: Optional[BinaryIO]) -> Iterator[bytes]:
         blob_name(image.image_id): image.config,
     }
     blob = image.layers[-1].blob if image.layers else None
-    return _archive(small, blob_name(blob.digest) if blob else "", blob.size if blob else 0, layer)
+    name = f"{blob_name(blob.digest)}.{secrets.token_hex(8)}" if blob else ""
+    return _archive(small, name, blob.size if blob else 0, layer)
 
 
 def _archive(small: Mapping[str, bytes], name: str, size: int, layer: Optional[BinaryIO]) -> Iterator[bytes]:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Optional
 
 from bundler.core.digest import Digest
 from bundler.core.docker_api import ANSWER_TIMEOUT_S, Answer, EngineClient, complaint, translated
-from bundler.core.errors import EngineError
+from bundler.core.errors import BundlerError, EngineError
 
 #: An engine is silent while it unpacks; slower than this (bytes a second) is taken for a hang.
 SLOWEST_UNPACKING = 2 << 20
@@ -23,17 +23,49 @@ _MAX_LINE_BYTES = 1 << 20
 _LOADED = re.compile(r"Loaded image(?: ID)?: *(\S+)\s*")
 
 
+class _Body:
+    """The archive as the body of a request, cut off where making it fails; ``error`` is what failed.
+
+    The request ends in good order even then, with a tar that breaks off inside a member: an engine refuses that and
+    cleans up. Were the connection cut, containerd would keep the half layer for 24 hours under a lease that Docker
+    cannot give back any more.
+    """
+
+    def __init__(self, archive: Iterable[bytes]) -> None:
+        self._archive = iter(archive)
+        self.error: Optional[BaseException] = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._archive
+        except GeneratorExit:
+            raise
+        except BaseException as error:  # noqa: BLE001 - raised again by `send_archive`
+            self.error = error
+
+
 def send_archive(client: EngineClient, archive: Iterable[bytes], size: int, named: set[Digest]) -> None:
     """Load ``archive``, whose layer unpacks to ``size`` bytes; ``named`` takes the ids that the engine speaks of.
 
     Raises for whatever the engine says that is not success; what ``archive`` raises comes through as it is.
     """
+    body = _Body(archive)
+    try:
+        _exchange(client, body, size, named)
+    except BundlerError:
+        if body.error is None:
+            raise
+    if body.error is not None:
+        raise body.error
+
+
+def _exchange(client: EngineClient, body: Iterable[bytes], size: int, named: set[Digest]) -> None:
     # Without quiet=1 the engine tells its progress while it still reads, and nobody reads that before the end.
     answer = client.ask(
         "POST",
         "/images/load",
         params={"quiet": "1"},
-        data=archive,
+        data=body,
         timeout_s=ANSWER_TIMEOUT_S + size / SLOWEST_UNPACKING,
         stream=True,
     )
