@@ -63,9 +63,11 @@ class Site:
         found = (path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
         return sorted(name for name in found if name not in {"lock", "log.jsonl"})
 
-    def command(self, *arguments: str | Path, url: str | None = None) -> subprocess.Popen[str]:
+    def command(
+        self, *arguments: str | Path, url: str | None = None, program: tuple[str, ...] = ("-m", "bundler")
+    ) -> subprocess.Popen[str]:
         """``bundler ARGUMENTS`` as a process of its own."""
-        argv = [sys.executable, "-m", "bundler", *map(str, arguments), "--host", url or self.running.base_url]
+        argv = [sys.executable, *program, *map(str, arguments), "--host", url or self.running.base_url]
         argv += ["--state-dir", str(self.host.state)]
         return subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_env()
@@ -73,9 +75,16 @@ class Site:
 
     def run(self, *arguments: str | Path, url: str | None = None) -> subprocess.CompletedProcess[str]:
         """The same, to its end."""
-        process = self.command(*arguments, url=url)
-        out, err = process.communicate(timeout=120)
-        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+        return _ended(self.command(*arguments, url=url))
+
+    def run_script(self, script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """The command line inside a script that prepares its own end."""
+        return _ended(self.command(*arguments, program=("-c", script)))
+
+
+def _ended(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+    out, err = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 def clean_env() -> dict[str, str]:
