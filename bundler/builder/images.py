@@ -159,6 +159,10 @@ class BuildEngine:
         """What identifies the image of a ``FROM``; it is in the engine afterwards."""
         return self._outside.resolve(asked, lock)
 
+    def resolve_image(self, asked: str, lock: Lock | None) -> LockedImage:
+        """What identifies one of ``images:`` that comes from this engine; take it with `BuildSession.outside`."""
+        return self._outside.resolve(asked, lock, "image")
+
     def require_features(self, requests: Iterable[BuildRequest]) -> None:
         """Raise BuildError, by line, for what this builder lacks; nothing is built."""
         for request in requests:
@@ -208,14 +212,20 @@ class BuildSession:
         self._taken: dict[str, BuiltImage] = {}
         self._parents: dict[tuple[str, bool], BuiltImage | None] = {}
 
+    @property
+    def token(self) -> str:
+        """What marks this session's containers, so that they are removed with it."""
+        return self._tags.token
+
     def outside(self, locked: LockedImage) -> BuiltImage:
         """An image from outside under a private tag: a parent, or a base that needs no Dockerfile."""
-        if locked.asked not in self._taken:
+        key = str(locked.value)
+        if key not in self._taken:
             image_id, tag = self._engine.take_outside(locked), self._tags.new(OUTSIDE)
             tag_image(self._engine.client, image_id, tag)
             image = require_image(self._engine.client, tag)
-            self._taken[locked.asked] = BuiltImage(tag, image.id, image.diff_ids, PrivateParts())
-        return self._taken[locked.asked]
+            self._taken[key] = BuiltImage(tag, image.id, image.diff_ids, PrivateParts())
+        return self._taken[key]
 
     def build(
         self, request: BuildRequest, locked: Iterable[LockedImage], bases: Mapping[Reference, BuiltImage]

@@ -24,7 +24,8 @@ ALLOWED = {
     "bundler.cli": {"bundler.cli", "bundler.builder", "bundler.installer", "bundler.core", "bundler.loader"},
     "bundler.__main__": {"bundler.cli"},
 }
-CARRIED = {"click", "docker", "tqdm", "zstandard"}
+# requests and urllib3 come with docker, which stands on them.
+CARRIED = {"click", "docker", "requests", "tqdm", "urllib3", "zstandard"}
 STANDARD_SINCE_39 = {"compression"}  # of Python 3.14, asked for late and never needed
 
 

@@ -13,14 +13,14 @@ import hashlib
 import json
 import re
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO, Generic, Protocol, TypeVar, cast
+from typing import Any, BinaryIO, Generic, Literal, Protocol, TypeVar, cast
 
 from bundler.core.digest import CHUNK_BYTES, Digest
-from bundler.core.docker_api import EngineClient, translated
+from bundler.core.docker_api import Answer, EngineClient, translated
 from bundler.core.errors import BundlerError, EngineError
 from bundler.core.oci import LAYER_TAR, LAYER_ZSTD, parse_object
 from bundler.core.readers import Reader, decompress
@@ -84,17 +84,21 @@ def export_images(
     """
     wanted = {diff_id for diff_ids in images.values() for diff_id in diff_ids}
     answer = client.ask("GET", "/images/get", params={"names": list(images)}, stream=True, timeout_s=3600)
-    stream = _AnswerReader(answer.iter_content(CHUNK_BYTES), client.address)
     try:
-        return read_save(cast("BinaryIO", stream), tuple(images), wanted, store, client.address)
+        return read_save(answer_stream(answer, client.address), tuple(images), wanted, store, client.address)
     finally:
         answer.close()
+
+
+def answer_stream(answer: Answer, where: str) -> BinaryIO:
+    """The body of a streamed answer as a file; errors as EngineError."""
+    return cast("BinaryIO", _AnswerReader(answer.iter_content(CHUNK_BYTES), where))
 
 
 class _AnswerReader(Reader):
     """The body of an answer as a stream."""
 
-    def __init__(self, chunks: Any, where: str) -> None:  # noqa: ANN401 - an iterator of bytes
+    def __init__(self, chunks: Iterator[bytes], where: str) -> None:
         super().__init__()
         self._chunks = chunks
         self._where = where
@@ -106,13 +110,21 @@ class _AnswerReader(Reader):
 
 
 def read_save(
-    stream: BinaryIO, names: Sequence[str], wanted: AbstractSet[Digest], store: LayerStore[S], where: str
+    stream: BinaryIO,
+    names: Sequence[str],
+    wanted: AbstractSet[Digest],
+    store: LayerStore[S],
+    where: str,
+    mode: Literal["r|", "r|*"] = "r|",
 ) -> tuple[ExportedImage[S], ...]:
-    """Read a save of ``names`` (empty: of all images in it), whose layers are ``wanted`` (empty: not known before)."""
+    """Read a save of ``names`` (empty: of all images in it), whose layers are ``wanted`` (empty: not known before).
+
+    ``mode`` ``r|*`` takes compressed ones too.
+    """
     saved: _Saved[S] = _Saved(where)
     have_all = bool(wanted) and all(store.find(diff_id) for diff_id in wanted)
     try:
-        with tarfile.open(fileobj=stream, mode="r|") as archive:
+        with tarfile.open(fileobj=stream, mode=mode) as archive:
             for member in archive:
                 _take(archive, member, saved, store, have_all)
     except (tarfile.TarError, EOFError) as error:

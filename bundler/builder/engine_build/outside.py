@@ -6,8 +6,9 @@ that its registry gives for the name. Nothing is pulled by tag, so no tag of the
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Literal, cast
 
+from bundler.builder.agreement import Role
 from bundler.builder.engine_build.looking import EngineImage, find_image
 from bundler.builder.lock import Lock, LockedImage
 from bundler.core.digest import Digest
@@ -25,29 +26,27 @@ class OutsideImages:
         self._platform = platform
         self._progress = progress
 
-    def resolve(self, asked: str, lock: Lock | None) -> LockedImage:
-        """What identifies the image of a ``FROM``; pulls it if it has to.
+    def resolve(self, asked: str, lock: Lock | None, role: Role = "from") -> LockedImage:
+        """What identifies the image of a ``FROM``, or one of ``images:`` that the engine has; pulls it if it has to.
 
         An image that the engine pulled is identified by its registry's digest, one that was made or loaded here by
         its id. Raises EngineError or BuildError where it cannot be had.
         """
-        locked = lock.image_asked("from", asked) if lock else None
+        locked = lock.image_asked(role, asked) if lock else None
         if locked is None:
-            locked = self._locked(asked)
+            kind, value = self._identity(Reference.parse(asked).tagged())
+            locked = LockedImage(role=role, asked=asked, kind=kind, value=value)
         self.take(locked)
         return locked
 
-    def _locked(self, asked: str) -> LockedImage:
-        reference = Reference.parse(asked).tagged()
+    def _identity(self, reference: Reference) -> tuple[Literal["registry-digest", "image-id"], Digest]:
         if reference.digest is not None:
-            return LockedImage(role="from", asked=asked, kind="registry-digest", value=reference.digest)
+            return "registry-digest", reference.digest
         held = find_image(self._client, str(reference))
         if held is None:
-            return LockedImage(role="from", asked=asked, kind="registry-digest", value=self._registry_digest(reference))
+            return "registry-digest", self._registry_digest(reference)
         pulled = None if self._names_everything() else _pulled_digest(held, reference)
-        if pulled is not None:
-            return LockedImage(role="from", asked=asked, kind="registry-digest", value=pulled)
-        return LockedImage(role="from", asked=asked, kind="image-id", value=Digest.parse(held.id))
+        return ("registry-digest", pulled) if pulled else ("image-id", Digest.parse(held.id))
 
     def _names_everything(self) -> bool:
         """A containerd store gives each image a RepoDigest, also one that no registry has ever seen."""
