@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from typing import Optional
 
 from bundler.core.bundle_manifest import BundledModel, BundleManifest, RunCheck
+from bundler.core.check_result import CheckResult
 from bundler.core.digest import Digest
 from bundler.core.errors import BundleError, CheckError, Problem
 from bundler.core.progress import Progress
 from bundler.core.reference import Reference
 from bundler.installer.engine import Engine, RunResult, RunSpec
 from bundler.installer.model_files import compare_model
-from bundler.installer.receipt import CheckResult
 
 _SHOWN_FILES = 5
 _SHOWN_OUTPUT = 400

@@ -15,6 +15,7 @@ from typing import Optional
 
 from bundler import __version__
 from bundler.core.bundle import VerifiedBundle, open_bundle
+from bundler.core.check_result import CheckResult
 from bundler.core.digest import Digest
 from bundler.core.layout import blob_name
 from bundler.core.progress import Progress
@@ -31,7 +32,7 @@ from bundler.installer.payload import FilePlan, place_files, plan_files
 from bundler.installer.placed import digest_of
 from bundler.installer.preflight import preflight, require_space_for_files
 from bundler.installer.prove import prove_image
-from bundler.installer.receipt import CheckResult, InstalledImage, PlacedFile, Receipt
+from bundler.installer.receipt import InstalledImage, PlacedFile, Receipt
 
 
 @dataclass(frozen=True)

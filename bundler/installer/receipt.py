@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from bundler.core.bundle_manifest import BundleManifest, parse_bundle_manifest
+from bundler.core.check_result import CheckResult
 from bundler.core.digest import Digest
 from bundler.core.errors import BundleError
 from bundler.core.json_fields import Fields
@@ -38,27 +39,6 @@ class PlacedFile:
     path: Path
     size: int
     sha256: Digest
-
-
-@dataclass(frozen=True)
-class CheckResult:
-    """What a check found; ``kind`` is ``models`` or ``run``, ``detail`` says what was seen."""
-
-    name: str
-    kind: str
-    passed: bool
-    detail: str
-    seconds: float
-
-    def to_json(self) -> dict[str, Any]:
-        """The form in receipts and in ``--json``."""
-        return {
-            "name": self.name,
-            "kind": self.kind,
-            "passed": self.passed,
-            "detail": self.detail,
-            "seconds": max(round(self.seconds, 3), 0.001),
-        }
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bundler.core.bundle import open_bundle
+from bundler.core.check_result import CheckResult
 from bundler.core.progress import Progress
 from bundler.installer.checks import run_checks
 from bundler.installer.engine import Engine
@@ -17,7 +18,6 @@ from bundler.installer.journal import open_journal
 from bundler.installer.load import load_images
 from bundler.installer.preflight import preflight
 from bundler.installer.prove import prove_image
-from bundler.installer.receipt import CheckResult
 
 
 def rehearse(kit: Path, engine: Engine, host_state: Path, progress: Progress) -> tuple[CheckResult, ...]:

@@ -48,7 +48,7 @@ def _host_config() -> dict[str, object]:
         "CapDrop": ["ALL"],
         "SecurityOpt": ["no-new-privileges"],
         # The engine's default driver may send logs elsewhere, where they cannot be read; a flood stays bounded.
-        "LogConfig": {"Type": "json-file", "Config": {"max-size": "8m", "max-file": "2"}},
+        "LogConfig": {"Type": "local", "Config": {"max-size": "32m", "max-file": "2", "compress": "false"}},
     }
 
 

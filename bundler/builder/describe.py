@@ -1,0 +1,120 @@
+"""What a bundle says of itself: ``bundle.json`` out of the recipe, the lock and the composed images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib.metadata import version as installed_version
+
+from bundler import __version__
+from bundler.builder.hub.snapshot import Snapshot
+from bundler.builder.recipe import CheckSpec, ModelSpec, Recipe
+from bundler.core.bundle_manifest import (
+    BundledImage,
+    BundledModel,
+    BundleManifest,
+    ModelFile,
+    PayloadFile,
+    RunCheck,
+)
+from bundler.core.digest import Digest
+from bundler.core.errors import UsageError
+from bundler.core.oci import Image, render_plain_manifest
+from bundler.core.reference import Reference
+
+
+@dataclass(frozen=True)
+class FinishedImage:
+    """A composed image, or one of others; ``kind`` is ``base``, ``app`` or ``foreign``."""
+
+    image: Image
+    kind: str
+    models: tuple[str, ...]
+
+
+def created_time(environment: Mapping[str, str]) -> str:
+    """Now, or ``SOURCE_DATE_EPOCH`` (reproducible-builds.org), as RFC 3339 in UTC; raises UsageError for a bad one."""
+    epoch = environment.get("SOURCE_DATE_EPOCH")
+    try:
+        moment = datetime.fromtimestamp(int(epoch), timezone.utc) if epoch else datetime.now(timezone.utc)
+    except (ValueError, OverflowError, OSError) as error:
+        raise UsageError(
+            f"SOURCE_DATE_EPOCH is {epoch!r}", where="the environment", remedy="give seconds since 1970, or unset it"
+        ) from error
+    return moment.replace(microsecond=0).isoformat().replace("+00:00", "Z")
+
+
+def describe_bundle(
+    recipe: Recipe,
+    snapshots: Iterable[Snapshot],
+    images: Iterable[FinishedImage],
+    payload: Iterable[PayloadFile],
+    created: str,
+) -> BundleManifest:
+    """``bundle.json`` as a value."""
+    specs = {spec.name: spec for spec in recipe.models}
+    return BundleManifest(
+        name=recipe.name,
+        version=recipe.version,
+        platform=recipe.platform,
+        created=created,
+        created_by=f"bundler {__version__}",
+        images=tuple(_describe_image(item) for item in images),
+        models=tuple(describe_model(specs[snapshot.model.name], snapshot) for snapshot in snapshots),
+        files=tuple(payload),
+        checks=tuple(_describe_check(recipe, check) for check in recipe.checks),
+        tools={"bundler": __version__, "zstandard": installed_version("zstandard"), "zstd": zstd_release()},
+    )
+
+
+def zstd_release() -> str:
+    """The release of zstd that compresses: it decides about a blob's bytes, never about a diff_id."""
+    import zstandard  # noqa: PLC0415 - late, as everywhere
+
+    return ".".join(str(part) for part in zstandard.ZSTD_VERSION)
+
+
+def describe_model(spec: ModelSpec, snapshot: Snapshot) -> BundledModel:
+    """A model as it stands in the images."""
+    model = snapshot.model
+    return BundledModel(
+        name=spec.name,
+        repo_id=model.repo_id,
+        revision=model.revision,
+        commit=model.commit,
+        path=str(spec.path),
+        layout=spec.layout,
+        license=model.license,
+        files=tuple(ModelFile(file.path, file.size, Digest(str(file.sha256))) for file in model.files),
+    )
+
+
+def _describe_image(item: FinishedImage) -> BundledImage:
+    image = item.image
+    return BundledImage(
+        reference=image.reference,
+        kind=item.kind,
+        manifest_digest=image.manifest_digest,
+        image_id=image.image_id,
+        plain_manifest_digest=Digest.of(render_plain_manifest(image.config, image.layers)),
+        layers=image.layers,
+        models=item.models,
+    )
+
+
+def _describe_check(recipe: Recipe, check: CheckSpec) -> RunCheck:
+    return RunCheck(
+        name=check.name,
+        image=check.image or _first_image(recipe),
+        run=tuple(check.run),
+        within_s=check.within_s,
+        expect=check.expect,
+        forbid=check.forbid,
+        user=check.user,
+        env=dict(check.env),
+    )
+
+
+def _first_image(recipe: Recipe) -> Reference:
+    return recipe.apps[0].tag if recipe.apps else recipe.base.tag

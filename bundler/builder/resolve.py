@@ -1,0 +1,62 @@
+"""From a recipe to its lock: what stands in ``recipe.lock`` is used, what is missing is read from its source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from bundler.builder.agreement import AskedImage, asked_images, require_agreement
+from bundler.builder.hub.snapshot import Snapshot
+from bundler.builder.hub.source import Source
+from bundler.builder.lock import LOCK_FILE, Lock, LockedImage, read_lock, write_lock
+from bundler.builder.recipe import BuildSpec, Recipe
+from bundler.core.progress import Progress
+
+
+class ImageSource(Protocol):
+    """Whoever can say what identifies an image from outside."""
+
+    def resolve_image(self, asked: AskedImage) -> LockedImage:
+        """What identifies it there; raises EngineError or BuildError where it cannot be had."""
+
+
+def with_arguments(recipe: Recipe, arguments: Mapping[str, str]) -> Recipe:
+    """The recipe with build arguments of the command line, which decide about ``FROM`` lines too."""
+    if not arguments:
+        return recipe
+
+    def extended(spec: BuildSpec) -> BuildSpec:
+        return spec.model_copy(update={"args": {**spec.args, **arguments}})
+
+    base = extended(recipe.base) if isinstance(recipe.base, BuildSpec) else recipe.base
+    return recipe.model_copy(update={"base": base, "apps": tuple(extended(app) for app in recipe.apps)})
+
+
+def resolve(recipe: Recipe, source: Source, images: ImageSource, progress: Progress) -> Lock:
+    """The recipe's lock, made and written where there is none.
+
+    Raises RecipeError where recipe and lock disagree, DownloadError or EngineError where something cannot be resolved.
+    """
+    path = recipe.directory / LOCK_FILE
+    lock = read_lock(path)
+    if lock is not None:
+        require_agreement(recipe, lock)
+        progress.note(f"{LOCK_FILE} is there: {len(lock.models)} models and {len(lock.images)} images stay as locked")
+        return lock
+    models = []
+    for spec in recipe.models:
+        model = source.resolve(spec)
+        progress.note(f"{spec.name}: {spec.repo}@{spec.revision} is commit {model.commit}, {len(model.files)} files")
+        models.append(model)
+    locked = tuple(images.resolve_image(asked) for asked in asked_images(recipe))
+    lock = Lock(format=1, platform=recipe.platform, models=tuple(models), images=locked)
+    write_lock(path, lock)
+    return lock
+
+
+def record_digests(recipe: Recipe, lock: Lock, snapshots: Iterable[Snapshot]) -> Lock:
+    """The lock with a sha256 for every file, now that all are here; written where that is news."""
+    complete = lock.model_copy(update={"models": tuple(snapshot.model for snapshot in snapshots)})
+    if complete != lock:
+        write_lock(recipe.directory / LOCK_FILE, complete)
+    return complete
