@@ -208,13 +208,20 @@ def _keyring(suite: str) -> Path:
 
 
 def _mirror() -> str:
-    """The mirror that the host itself uses for Debian."""
+    """The mirror that the host itself uses for Debian; ``TestbedError`` on a host that uses none."""
+    found = _own_mirror()
+    if found is None:
+        raise TestbedError("apt knows no Debian mirror: run apt-get update, then look at apt-get indextargets")
+    return found
+
+
+def _own_mirror() -> str | None:
     out = command(["apt-get", "indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(REPO_URI)", "Created-By: Packages"])
     for line in out.splitlines():
         origin, label, address = line.split("|", 2)
         if (origin, label) == ("Debian", "Debian"):
             return address
-    raise TestbedError("apt knows no Debian mirror: run apt-get update, then look at apt-get indextargets")
+    return None
 
 
 def rootfs(suite: str, include: Sequence[str] = ()) -> Prepared:
@@ -242,9 +249,12 @@ def rootfs(suite: str, include: Sequence[str] = ()) -> Prepared:
 def _bootstrap(suite: str, include: Sequence[str], root: Path) -> dict[str, str]:
     argv = ["debootstrap", "--variant=minbase", f"--keyring={_keyring(suite)}"]
     argv += [f"--include={','.join(include)}"] if include else []
-    # A suite younger than this debootstrap has no script there; that of sid fits.
-    script = [] if (SCRIPTS / suite).exists() else [str(SCRIPTS / "sid")]
-    command([*argv, suite, str(root), _mirror(), *script], timeout_s=APT_TIMEOUT_S)
+    if (SCRIPTS / suite).exists():
+        # Ubuntu's apt knows no mirror of Debian; debootstrap has one of its own.
+        place = [mirror] if (mirror := _own_mirror()) else []
+    else:
+        place = [_mirror(), str(SCRIPTS / "sid")]  # a suite younger than this debootstrap; the script of sid fits
+    command([*argv, suite, str(root), *place], timeout_s=APT_TIMEOUT_S)
     for pattern in ("var/cache/apt/archives/*.deb", "var/cache/apt/*.bin", "var/lib/apt/lists/*_*", "var/log/*.log"):
         for path in root.glob(pattern):
             path.unlink()

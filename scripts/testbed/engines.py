@@ -74,6 +74,11 @@ class EngineKind:
             return Path("/")
         return unpack(self.suite, TRIXIE_PACKAGES).path if self.suite == "trixie" else unpack(self.suite).path
 
+    def buildx(self) -> Path | None:
+        """The plug-in that the client of this engine finds; None: it has none, only the classic builder is there."""
+        root = DOCKER_26.root() if self.suite is None else self.root()
+        return root / "usr/libexec/docker/cli-plugins/docker-buildx"
+
 
 DOCKER_20 = EngineKind("docker20", None, "overlay2")
 DOCKER_26 = EngineKind("docker26", "trixie", "overlay2")
@@ -211,8 +216,9 @@ class RunningEngine:
         (self.run_dir / "client-plain").mkdir()
         plugins = self.run_dir / "client" / "cli-plugins"
         plugins.mkdir(parents=True)
-        source = DOCKER_26.root() if self.kind.suite is None else self._root
-        (plugins / "docker-buildx").symlink_to(source / "usr/libexec/docker/cli-plugins/docker-buildx")
+        plugin = self.kind.buildx()
+        if plugin is not None:
+            (plugins / "docker-buildx").symlink_to(plugin)
 
     def start(self) -> None:
         """Start containerd and dockerd on the data that is there, and wait until the engine answers."""
