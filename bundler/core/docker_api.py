@@ -152,6 +152,7 @@ def translated(where: str) -> Iterator[None]:
 
 def complaint(message: str, where: str, status: int = 500) -> BundlerError:
     """The error for what an engine says in its own words, in an answer or inside a stream."""
+    message = _one_line(message)
     if _NO_SPACE in message.lower():
         return PreconditionError(
             f"the engine has no space left: {message}",
@@ -159,6 +160,10 @@ def complaint(message: str, where: str, status: int = 500) -> BundlerError:
             remedy="make room where the engine stores its images (docker system df), and run the same command again",
         )
     return EngineRefusedError(status, message, where=where)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:2000]
 
 
 def _remedy_for(status: int) -> str:
@@ -174,7 +179,7 @@ def _message_of(content: bytes, reason: str) -> str:
     except ValueError:
         return content[:500].decode(errors="replace").strip() or reason
     message = document.get("message") if isinstance(document, dict) else None
-    return str(message or document)[:2000]
+    return str(message or document)
 
 
 def _unreachable(error: BaseException, where: str) -> BundlerError:
@@ -200,7 +205,7 @@ def _unreachable(error: BaseException, where: str) -> BundlerError:
             where=where,
             remedy="look whether it or its disk is overloaded or hangs, restart it, and run the same command again",
         )
-    if any("JSON" in name for name in names):
+    if any("JSON" in name or name == "BadStatusLine" for name in names):
         return not_docker(where)
     if isinstance(error, DockerException):
         return EngineError(
@@ -209,7 +214,7 @@ def _unreachable(error: BaseException, where: str) -> BundlerError:
             remedy="set DOCKER_HOST to unix:///path/of/docker.sock or tcp://host:port",
         )
     return EngineError(
-        f"the connection to the engine was lost: {chain[-1]}",
+        f"the connection to the engine was lost: {_one_line(str(chain[-1]))}",
         where=where,
         remedy="look whether the engine still runs and into its log (journalctl -u docker), then run the command again",
     )

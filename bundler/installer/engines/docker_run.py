@@ -102,7 +102,7 @@ def _kill(client: EngineClient, container_id: str) -> None:
 
 
 def _output(client: EngineClient, container_id: str) -> str:
-    """The last ``MAX_OUTPUT_SIZE`` bytes that it printed, standard output and errors in their order."""
+    """The last ``MAX_OUTPUT_SIZE`` bytes of its output and errors, in the order in which the engine received them."""
     params = {"stdout": "1", "stderr": "1"}
     answer = client.ask("GET", f"/containers/{container_id}/logs", params=params, stream=True)
     tail = bytearray()
