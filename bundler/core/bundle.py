@@ -8,14 +8,15 @@ be had from it. ``verify``, ``install`` and the build's self-check all come thro
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Optional, Protocol, cast
 
 from bundler.core.bundle_manifest import BundledImage, BundleManifest, PayloadFile, parse_bundle_manifest
 from bundler.core.checksums import parse_sums
-from bundler.core.digest import Digest
+from bundler.core.digest import CHUNK_BYTES, Digest
 from bundler.core.errors import BundleError, PreconditionError
 from bundler.core.kit import Kit, TrustPolicy, audit_kit_files, locate_kit
 from bundler.core.layout import (
@@ -34,8 +35,8 @@ from bundler.core.layout import (
     render_index,
     render_oci_layout,
 )
-from bundler.core.oci import Image, Layer, parse_object, render_plain_manifest
-from bundler.core.readers import CheckedReader, Section, open_plain, open_stored
+from bundler.core.oci import MANIFEST, Image, Layer, parse_object, render_plain_manifest
+from bundler.core.readers import CheckedReader, Observer, Section, open_plain, open_stored
 from bundler.core.tarball import Member, read_members
 
 MAX_METADATA_SIZE = 64 << 20
@@ -57,10 +58,11 @@ class Members(Protocol):
 
 
 class TarMembers:
-    """The members of one tar file."""
+    """The members of one tar file; ``observer`` hears of every piece of content that is read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, observer: Optional[Observer] = None) -> None:
         self._path = path
+        self._observer = observer
         try:
             with path.open("rb") as stream:
                 self._members: dict[str, Member] = {item.name: item for item in read_members(stream, path.name)}
@@ -80,7 +82,7 @@ class TarMembers:
     def open(self, name: str) -> BinaryIO:
         """A member's content, unchecked."""
         member = self._members[name]
-        return cast("BinaryIO", Section(self._path, member.offset, member.size))
+        return cast("BinaryIO", Section(self._path, member.offset, member.size, self._observer))
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,7 @@ def _read_member_list(kit: Kit, members: Members) -> dict[str, Digest]:
     listed, standing = set(sums), set(names[:-1])
     _require(not listed - standing, kit, f"members are missing: {', '.join(sorted(listed - standing))}")
     _require(not standing - listed, kit, f"members that MEMBERS does not list: {', '.join(sorted(standing - listed))}")
+    _require(tuple(sums) == tuple(names[:-1]), kit, "MEMBERS lists the members in another order")
     _require(set(METADATA) <= standing, kit, "not a bundle: it lacks bundle.json or one of the indexes")
     return sums
 
@@ -174,7 +177,7 @@ def _read_member_list(kit: Kit, members: Members) -> dict[str, Digest]:
 def _read_bounded(kit: Kit, members: Members, name: str, bound: int) -> bytes:
     _require(members.size(name) <= bound, kit, f"{name} is larger than {bound} bytes")
     with members.open(name) as stream:
-        return b"".join(iter(lambda: stream.read(bound), b""))
+        return b"".join(iter(lambda: stream.read(CHUNK_BYTES), b""))
 
 
 def _read_checked(kit: Kit, members: Members, name: str, digest: Digest, bound: int) -> bytes:
@@ -191,7 +194,13 @@ def _require_same_head(kit: Kit, members: Members, metadata: Mapping[str, bytes]
         if not copy.is_file():
             continue  # told by audit_kit_files
         content = metadata.get(name) or _read_bounded(kit, members, name, MAX_METADATA_SIZE)
-        _require(copy.read_bytes() == content, kit, f"{HEAD}/{name} differs from the tar's {name}")
+        try:
+            same = copy.read_bytes() == content
+        except OSError as error:
+            raise PreconditionError(
+                f"cannot be read: {error.strerror}", where=str(copy), remedy="check permissions and the medium"
+            ) from error
+        _require(same, kit, f"{HEAD}/{name} differs from the tar's {name}")
 
 
 def _require_member_sums(kit: Kit, members: Members, manifest: BundleManifest, sums: Mapping[str, Digest]) -> None:
@@ -231,12 +240,19 @@ def _read_image(kit: Kit, members: Members, entry: BundledImage, platform: str) 
 def _require_manifest(kit: Kit, entry: BundledImage, document: Mapping[str, Any], config_size: int) -> None:
     config = document.get("config")
     agrees = isinstance(config, dict) and isinstance(config.get("mediaType"), str)
+    media_type = document.get("mediaType", MANIFEST)
+    _require(_is_media_type(media_type), kit, f"the manifest of {entry.reference} has no proper media type")
     agrees = agrees and config.get("digest") == str(entry.image_id) and config.get("size") == config_size  # type: ignore[union-attr]
     _require(agrees, kit, f"the manifest of {entry.reference} names another config")
     layers = document.get("layers")
     stated = [_blob_of(item) for item in layers] if isinstance(layers, list) else None
     expected = [layer.blob.to_json() for layer in entry.layers]
     _require(stated == expected, kit, f"the manifest of {entry.reference} names other layers than bundle.json")
+
+
+def _is_media_type(value: object) -> bool:
+    """RFC 6838, 4.2; what else a manifest says of itself would end up in the indexes."""
+    return isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+", value) is not None
 
 
 def _blob_of(item: object) -> dict[str, Any]:
@@ -251,9 +267,15 @@ def _require_consistent_layers(kit: Kit, manifest: BundleManifest) -> None:
             meaning = (layer.diff_id, layer.uncompressed_size, layer.blob.size)
             known = meanings.setdefault(layer.blob.digest, meaning)
             _require(known == meaning, kit, f"blob {layer.blob.digest} is described in two ways")
-        stated = tuple(layer.model for layer in image.layers if layer.kind == "model")
-        _require(stated == image.models, kit, f"the model layers of {image.reference} are not those of its models")
+        named = all((layer.kind == "model") == (layer.model is not None) for layer in image.layers)
+        stated = tuple(layer.model for layer in image.layers if layer.model is not None)
+        agree = named and stated == image.models
+        _require(agree, kit, f"the model layers of {image.reference} are not those of its models")
     references = [image.reference for image in manifest.images]
     _require(len(set(references)) == len(references), kit, "two images have the same name")
+    models = [model.name for model in manifest.models]
+    carried = {name for image in manifest.images for name in image.models}
+    _require(len(set(models)) == len(models), kit, "two models have the same name")
+    _require(carried == set(models), kit, "it describes a model that no image holds")
     checked = {check.image for check in manifest.checks}
     _require(checked <= set(references), kit, "a check names an image that the bundle does not hold")

@@ -102,10 +102,17 @@ def audit_kit_files(kit: Kit) -> list[Problem]:
     ]
     problems += [Problem(name, "not listed in SHA256SUMS", _REMEDY) for name in _unlisted_head(listed)]
     for name in sorted(listed & found - {kit.tar.name}):
-        with (kit.directory / name).open("rb") as stream:
-            if Digest.of_stream(stream) != kit.sums[name]:
-                problems.append(Problem(name, "changed: its digest is not the one in SHA256SUMS", _REMEDY))
+        problems += _content_problems(kit.directory / name, name, kit.sums[name])
     return problems
+
+
+def _content_problems(path: Path, name: str, expected: Digest) -> list[Problem]:
+    try:
+        with path.open("rb") as stream:
+            found = Digest.of_stream(stream)
+    except OSError as error:
+        return [Problem(name, f"cannot be read: {error.strerror}", "check permissions and the medium")]
+    return [] if found == expected else [Problem(name, "changed: its digest is not the one in SHA256SUMS", _REMEDY)]
 
 
 def _unlisted_head(listed: set[str]) -> list[str]:

@@ -48,20 +48,41 @@ class Reader(io.RawIOBase):
         return count
 
 
+#: Hears of every piece that is read: its offset in the file, and the bytes.
+Observer = Callable[[int, bytes], None]
+
+
 class Section(Reader):
     """``size`` bytes of a file from ``offset`` on, with a file handle of its own."""
 
-    def __init__(self, path: Path, offset: int, size: int) -> None:
+    def __init__(self, path: Path, offset: int, size: int, observer: Optional[Observer] = None) -> None:
         super().__init__()
-        self._file = path.open("rb")
-        self._file.seek(offset)
+        self._path = path
+        self._offset = offset
         self._left = size
+        self._observer = observer
+        try:
+            self._file = path.open("rb", buffering=0)
+            self._file.seek(offset)
+        except OSError as error:
+            raise self._unreadable(error) from error
 
     def next_chunk(self) -> bytes:
-        """The next piece of the section."""
-        chunk = self._file.read(min(CHUNK_BYTES, self._left))
+        """The next piece of the section; raises BundleError where the medium does not give it."""
+        try:
+            chunk = self._file.read(min(CHUNK_BYTES, self._left))
+        except OSError as error:
+            raise self._unreadable(error) from error
+        if self._observer:
+            self._observer(self._offset, chunk)
+        self._offset += len(chunk)
         self._left -= len(chunk)
         return chunk
+
+    def _unreadable(self, error: OSError) -> BundleError:
+        return BundleError(
+            f"cannot be read: {error.strerror}", where=f"{self._path.name}, byte {self._offset}", remedy=_REMEDY
+        )
 
     def close(self) -> None:
         """Close the file beneath."""
@@ -72,9 +93,12 @@ class Section(Reader):
 class CheckedReader(Reader):
     """Hands on a stream and raises BundleError before its last piece if size or digest are not as stated."""
 
-    def __init__(self, stream: BinaryIO, digest: Digest, size: int, where: str) -> None:
+    def __init__(
+        self, stream: BinaryIO, digest: Digest, size: int, where: str, beneath: Optional[BinaryIO] = None
+    ) -> None:
         super().__init__()
         self._stream = stream
+        self._beneath = beneath
         self._expected = digest
         self._size = size
         self._where = where
@@ -111,8 +135,10 @@ class CheckedReader(Reader):
         return BundleError(what, where=self._where, remedy=_REMEDY)
 
     def close(self) -> None:
-        """Close the stream beneath."""
+        """Close the streams beneath."""
         self._stream.close()
+        if self._beneath is not None:
+            self._beneath.close()
         super().close()
 
 
@@ -120,13 +146,15 @@ def open_plain(layer: Layer, blob: BinaryIO, where: str) -> BinaryIO:
     """The layer's uncompressed tar out of ``blob``; blob digest, diff_id and both sizes are checked on the way."""
     checked = CheckedReader(blob, layer.blob.digest, layer.blob.size, where)
     plain = decompress(layer.blob.media_type, cast("BinaryIO", checked), where)
-    return cast("BinaryIO", CheckedReader(plain, layer.diff_id, layer.uncompressed_size, f"{where}, uncompressed"))
+    where = f"{where}, uncompressed"
+    reader = CheckedReader(plain, layer.diff_id, layer.uncompressed_size, where, cast("BinaryIO", checked))
+    return cast("BinaryIO", reader)
 
 
 def decompress(media_type: str, blob: BinaryIO, where: str) -> BinaryIO:
     """The content of a layer's blob by its media type; raises BundleError for one that is not known."""
     if media_type.endswith("+zstd"):
-        return open_decompressor(blob)
+        return open_decompressor(blob, where=where)
     if media_type.endswith(("+gzip", ".gzip")):
         return cast("BinaryIO", _GzipReader(blob, where))
     if media_type.endswith((".tar", "diff.tar")):
@@ -192,7 +220,7 @@ class _WitnessedReader(Reader):
         super().__init__()
         self._stream = stream
         self._pipe = _Pipe()
-        self._error: Optional[BundleError] = None
+        self._error: Optional[BaseException] = None
         self._thread = threading.Thread(target=self._run, args=(witness,), daemon=True)
         self._thread.start()
         self._held = self._take()
@@ -200,7 +228,7 @@ class _WitnessedReader(Reader):
     def _run(self, witness: Callable[[BinaryIO], None]) -> None:
         try:
             witness(cast("BinaryIO", self._pipe))
-        except BundleError as error:
+        except BaseException as error:  # noqa: BLE001 (raised again where the content is read)
             self._error = error
 
     def _take(self) -> bytes:
@@ -213,10 +241,10 @@ class _WitnessedReader(Reader):
         held = self._held
         if held:
             self._held = self._take()
-            if not self._held:
-                self._thread.join()
-            if self._error:
-                raise self._error
+        if not self._held:
+            self._thread.join()
+        if self._error:
+            raise self._error
         return held
 
     def close(self) -> None:

@@ -53,6 +53,7 @@ def require_canonical_name(name: str) -> None:
         raise ValueError(f"not a relative, normalised name: {name!r}")
     if any(ord(letter) < 0x20 or ord(letter) == 0x7F for letter in name):
         raise ValueError(f"control characters in a name: {name!r}")
+    name.encode()  # a lone surrogate has no bytes; UnicodeEncodeError is a ValueError
 
 
 def _split_name(name: str) -> tuple[bytes, bytes]:

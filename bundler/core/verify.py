@@ -6,11 +6,12 @@ file inside its layer against ``bundle.json``, every payload file, and the whole
 
 from __future__ import annotations
 
+import hashlib
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Optional, cast
 
 from bundler.core.bundle import TarMembers, VerifiedBundle, open_members
 from bundler.core.bundle_manifest import BundledModel
@@ -18,20 +19,24 @@ from bundler.core.digest import CHUNK_BYTES, Digest
 from bundler.core.errors import BundleError, PreconditionError, Problem
 from bundler.core.kit import TrustPolicy, audit_kit_files, locate_kit
 from bundler.core.oci import Layer
-from bundler.core.progress import ObservedReader, Progress, Task
+from bundler.core.progress import Progress, Task
 
 _REMEDY = "bring the bundle here again"
 
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What ``verify`` found: ``problems`` is empty for a whole bundle; sizes are bytes read."""
+    """What ``verify`` found: ``problems`` is empty for a whole bundle; sizes are bytes read.
+
+    ``tar_sum`` is the digest of the whole tar as it was read, None where the medium did not give all of it.
+    """
 
     path: Path
     title: str
     signed: bool
     members: int
     read_size: int
+    tar_sum: Optional[Digest]
     problems: tuple[Problem, ...]
 
 
@@ -45,42 +50,95 @@ def verify_kit(path: Path, policy: TrustPolicy, progress: Progress) -> VerifyRep
     progress.step("verify the kit's files")
     problems = audit_kit_files(kit)
     title, members = kit.tar.stem, 0
-    size = kit.tar.stat().st_size
-    with progress.task(kit.tar.name, 2 * size if kit.tar_sum else size) as task:
-        if kit.tar_sum:
-            problems += _tar_problems(kit.tar, kit.tar_sum, task)
+    with progress.task(kit.tar.name, _size_of(kit.tar)) as task:
+        whole = _WholeTar(kit.tar, task)
         try:
-            bundle = open_members(kit, TarMembers(kit.tar))
+            bundle = open_members(kit, TarMembers(kit.tar, whole.passed))
         except (BundleError, PreconditionError) as error:
             problems += error.problems or [Problem(error.where, error.what, error.remedy)]
         else:
             title, members = bundle.manifest.title, len(bundle.members.names())
-            problems += _content_problems(bundle, task)
-    return VerifyReport(path, title, signed=False, members=members, read_size=size, problems=tuple(problems))
+            problems += _content_problems(bundle, whole)
+        tar_sum = whole.finish()
+    problems += whole.problems
+    if tar_sum is not None and kit.tar_sum not in (None, tar_sum):
+        problems.append(Problem(kit.tar.name, "changed: its digest is not the one in SHA256SUMS", _REMEDY))
+    return VerifyReport(path, title, False, members, whole.size, tar_sum, tuple(problems))
 
 
-def _tar_problems(tar: Path, expected: Digest, task: Task) -> list[Problem]:
-    with tar.open("rb") as stream:
-        found = Digest.of_stream(cast("BinaryIO", ObservedReader(stream, task)))
-    return [] if found == expected else [Problem(tar.name, "changed: its digest is not the one in SHA256SUMS", _REMEDY)]
+def _size_of(tar: Path) -> int:
+    try:
+        return tar.stat().st_size
+    except OSError as error:
+        raise PreconditionError(
+            f"cannot be read: {error.strerror}", where=str(tar), remedy="check permissions and the medium"
+        ) from error
 
 
-def _content_problems(bundle: VerifiedBundle, task: Task) -> list[Problem]:
+class _WholeTar:
+    """The digest of the tar, out of the same reading that checks its members.
+
+    Layers and payload stand in the order in which they are checked, so their pieces come by in the order of the
+    file; what nobody asked for (headers, padding, the small members) is read in between. A piece that comes out of
+    order was read for itself and is read again in its turn.
+    """
+
+    def __init__(self, tar: Path, task: Task) -> None:
+        self._tar = tar
+        self._task = task
+        self._hasher = hashlib.sha256()
+        self._following = False
+        self.problems: list[Problem] = []
+        self.size = 0
+
+    def follow(self) -> None:
+        """From now on content is read in the order of the file."""
+        self._following = True
+
+    def passed(self, offset: int, chunk: bytes) -> None:
+        """A piece was read at ``offset``."""
+        if self._following and offset >= self.size:
+            self._read_until(offset)
+            self._take(chunk)
+
+    def finish(self) -> Optional[Digest]:
+        """Read what is left; the digest of the whole, None where some of it cannot be read."""
+        self._read_until(None)
+        return None if self.problems else Digest(self._hasher.hexdigest())
+
+    def _read_until(self, offset: Optional[int]) -> None:
+        if self.size == offset or self.problems:
+            return
+        try:
+            with self._tar.open("rb") as stream:
+                stream.seek(self.size)
+                while chunk := stream.read(CHUNK_BYTES if offset is None else min(CHUNK_BYTES, offset - self.size)):
+                    self._take(chunk)
+        except OSError as error:
+            where = f"{self._tar.name}, byte {self.size}"
+            self.problems.append(Problem(where, f"cannot be read: {error.strerror}", "check the medium"))
+
+    def _take(self, chunk: bytes) -> None:
+        self._hasher.update(chunk)
+        self.size += len(chunk)
+        self._task.advance(len(chunk))
+
+
+def _content_problems(bundle: VerifiedBundle, whole: _WholeTar) -> list[Problem]:
     """Read every layer and payload file once; the readers raise for what is wrong."""
     problems: list[Problem] = []
+    whole.follow()
     for layer in _distinct_layers(bundle):
         try:
             _read_layer(bundle, layer)
         except BundleError as error:
             problems += error.problems or [Problem(error.where, error.what, error.remedy)]
-        task.advance(layer.blob.size)
     for file in bundle.manifest.files:
         try:
             with bundle.open_payload(file) as stream:
                 _drain(stream)
         except BundleError as error:
             problems.append(Problem(error.where, error.what, error.remedy))
-        task.advance(file.size)
     return problems
 
 
@@ -114,7 +172,7 @@ def _require_model_files(plain: BinaryIO, model: BundledModel, layer: Layer) -> 
     where = f"model {model.name}, layer {layer.diff_id}"
     try:
         found.update(_file_digests(plain))
-    except tarfile.TarError as error:
+    except (tarfile.TarError, ValueError, OverflowError) as error:  # the last two: numbers in pax records
         raise BundleError(f"not a layer: {error}", where=where, remedy=_REMEDY) from error
     _drain(plain)
     problems = [Problem(where, f"{name} is missing", _REMEDY) for name in sorted(set(expected) - set(found))]
