@@ -19,6 +19,7 @@ from bundler.core.digest import Digest
 from bundler.core.errors import BuildError, PreconditionError
 from bundler.core.oci import LAYER_ZSTD, Descriptor
 from bundler.core.progress import Task
+from bundler.core.readers import open_plain
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,16 @@ class StagedBlob:
 
     path: Path
     compressed: Compressed
+
+    @property
+    def diff_id(self) -> Digest:
+        """Digest of the plain layer."""
+        return self.compressed.diff_id
+
+    def open_plain(self) -> BinaryIO:
+        """The plain layer, checked; raises BundleError on the way where the blob was damaged."""
+        layer = self.compressed.layer("os")
+        return open_plain(layer, self.path.open("rb"), str(self.path))
 
 
 class StagedBlobs:
@@ -93,3 +104,18 @@ class StagedBlobs:
 
     def _facts(self, path: Path) -> Path:
         return path.with_name(f"{path.name}.json")
+
+
+@dataclass(frozen=True)
+class EngineLayers:
+    """The store that an engine's export fills (``engine_build.export.LayerStore``)."""
+
+    blobs: StagedBlobs
+
+    def find(self, diff_id: Digest) -> StagedBlob | None:
+        """The layer, if it was packed before."""
+        return self.blobs.find(diff_id)
+
+    def store(self, stream: BinaryIO) -> StagedBlob:
+        """Pack a plain layer, read to its end; its diff_id is compared by whoever knows what it should be."""
+        return self.blobs.pack(stream, None)
