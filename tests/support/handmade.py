@@ -48,10 +48,10 @@ def entry(
     return info.tobuf(tarfile.USTAR_FORMAT) + content + bytes(-len(content) % 512)
 
 
-def make_layer(*entries: bytes, lie: Optional[Digest] = None, kind: str = "app") -> HandLayer:
+def make_layer(*entries: bytes, lie: Optional[Digest] = None, kind: str = "app", level: int = 3) -> HandLayer:
     """A layer of these entries; ``lie`` is stated as its diff_id instead of the true one."""
     plain = b"".join(entries) + bytes(1024)
-    stored = zstandard.ZstdCompressor(threads=1).compress(plain)
+    stored = zstandard.ZstdCompressor(level=level, threads=1).compress(plain)
     blob = Descriptor.of(LAYER_ZSTD, stored)
     return HandLayer(Layer(lie or Digest.of(plain), len(plain), blob, kind), plain, stored)
 

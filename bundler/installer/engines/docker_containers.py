@@ -107,7 +107,9 @@ def container(
         "HostConfig": {"NetworkMode": "none", **host_config},
     }
     document = client.ask_json("POST", "/containers/create", body=body)
-    container_id = str(document["Id"])
+    container_id = str(document.get("Id") if isinstance(document, dict) else "")
+    if not container_id:
+        raise not_docker(client.address)
     try:
         yield container_id
     finally:

@@ -113,8 +113,10 @@ class ContainerdStore:
         complete: set[Digest] = set()
         for entry in listed(self._client, manifests=self._tells):
             manifests = entry.get("Manifests") or []
-            whole = [item.get("ID") for item in manifests if item.get("Available")] if self._tells else [entry["Id"]]
-            complete.update(Digest.parse(text) for text in whole)
+            whole = (
+                [item.get("ID") for item in manifests if item.get("Available")] if self._tells else [entry.get("Id")]
+            )
+            complete.update(_digest(text, self._client.address) for text in whole)
         return complete
 
 
@@ -136,7 +138,7 @@ def listed(client: EngineClient, *, manifests: bool = False) -> list[dict[str, A
 
 def images_of(client: EngineClient) -> Iterator[HeldImage]:
     """Each of the engine's images with its layers."""
-    for image_id in {str(entry["Id"]) for entry in listed(client)}:
+    for image_id in {str(entry.get("Id")) for entry in listed(client)}:
         held = inspect(client, image_id)
         if held:
             yield held
@@ -148,7 +150,16 @@ def inspect(client: EngineClient, name: str) -> Optional[HeldImage]:
     if document is None:
         return None
     layers = (document.get("RootFS") or {}).get("Layers") or []
-    return HeldImage(Digest.parse(document["Id"]), tuple(Digest.parse(text) for text in layers))
+    return HeldImage(
+        _digest(document.get("Id"), client.address), tuple(_digest(text, client.address) for text in layers)
+    )
+
+
+def _digest(text: object, where: str) -> Digest:
+    try:
+        return Digest.parse(str(text))
+    except ValueError as error:
+        raise not_docker(where) from error
 
 
 def inspect_document(client: EngineClient, name: str) -> Optional[dict[str, Any]]:
