@@ -7,26 +7,17 @@ import contextlib
 import fcntl
 import os
 import platform
-import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import FrameType
 
 from demo_steps.demonstration import Shown, demonstration
+from demo_steps.signals import Interrupted, ended_by_signals
 from demo_steps.stage import Stage, StepError
 from testbed import TestbedError
 
 _MB = 1e6
-
-
-class Interrupted(BaseException):
-    """A signal asked the demo to end; what was started is stopped on the way out."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.exit_code = 128 + number
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -37,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     began = time.monotonic()
     try:
         _require_platform()
-        with _ended_by_signals(), _alone(folder), demonstration(stage, folder, online=options.online) as shown:
+        with ended_by_signals(), _alone(folder), demonstration(stage, folder, online=options.online) as shown:
             pass
     except (StepError, TestbedError, OSError) as error:
         return _failed(stage, str(error), 1)
@@ -84,24 +75,6 @@ def _alone(folder: Path) -> Iterator[None]:
         for log in (folder / "logs").glob("*.log"):
             log.unlink()
         yield
-
-
-@contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Let the first SIGINT, SIGTERM or SIGHUP end the demo in order; further ones must not disturb that."""
-
-    def end(number: int, _frame: FrameType | None) -> None:
-        for each in numbers:
-            signal.signal(each, signal.SIG_IGN)
-        raise Interrupted(number)
-
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, end) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _failed(stage: Stage, reason: str, code: int) -> int:

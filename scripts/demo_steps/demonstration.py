@@ -12,6 +12,7 @@ from demo_steps import carrying
 from demo_steps.carrying import Built
 from demo_steps.host_engine import require_programs
 from demo_steps.hosts import ConnectedHost, IsolatedHost, connected_host, isolated_host
+from demo_steps.signals import undisturbed
 from demo_steps.sources import embedded_base, embedded_hub, make_loader
 from demo_steps.stage import Stage
 
@@ -48,5 +49,5 @@ def demonstration(stage: Stage, folder: Path, *, online: bool) -> Iterator[Shown
         carrying.audit(stage, isolated, built)
         yield Shown(connected, isolated, built, answer)
     finally:
-        with stage.step("Stop and remove what was started"):
+        with undisturbed(), stage.step("Stop and remove what was started"):
             stack.close()

@@ -48,6 +48,7 @@ class Step:
         Whatever ends the wait, the program is asked to end first: it may have something to undo.
         """
         self.write(f"$ {shlex.join(argv)}")
+        begin = self.log.stat().st_size
         with self.log.open("ab") as log:
             try:
                 # Its own session: a Ctrl-C reaches the demo alone, which passes it on once.
@@ -59,7 +60,7 @@ class Step:
             out = self._output(process, timeout_s)
         self.write(out)
         if process.returncode:
-            raise StepError(f"{Path(argv[0]).name} ended with {process.returncode}\n{self._end_of_log()}")
+            raise StepError(f"{Path(argv[0]).name} ended with {process.returncode}\n{self._end_of_log(begin)}")
         return out
 
     def _output(self, process: subprocess.Popen[bytes], timeout_s: float) -> str:
@@ -71,8 +72,9 @@ class Step:
             if process.poll() is None:
                 _end(process)
 
-    def _end_of_log(self) -> str:
-        lines = [line for line in self.log.read_text("utf-8", "replace").splitlines() if line.strip()]
+    def _end_of_log(self, begin: int) -> str:
+        text = self.log.read_bytes()[begin:].decode("utf-8", "replace")
+        lines = [line for line in text.splitlines() if line.strip()]
         return "\n".join(f"   | {line}" for line in lines[-12:])
 
 

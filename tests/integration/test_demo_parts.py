@@ -1,0 +1,257 @@
+"""The demo's parts: how it fails, is interrupted and cleans up; its hosts, with root and without. The whole way is in
+``tests/recipes/test_quickstart_end_to_end.py``."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from demo_steps.hosts import ConnectedHost, connected_host, isolated_host
+from demo_steps.names import require_free
+from demo_steps.sources import BASE_TAG, embedded_base
+from demo_steps.stage import Stage, StepError
+from testbed.engines import DATA_DIR, RUN_DIR, RunningEngine
+from testbed.netns import FOLDER as NETNS_FOLDER
+
+ROOT = Path(__file__).parents[2]
+NOBODY = 65534
+
+Busybox = Callable[[RunningEngine, str], str]
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    (tmp_path / "logs").mkdir()
+    return Stage(tmp_path / "logs")
+
+
+# -- the script as a whole, up to the build: what a failure and a Ctrl-C leave behind
+
+
+@contextlib.contextmanager
+def demo(folder: Path, **more: str) -> Iterator[subprocess.Popen[str]]:
+    """``scripts/demo`` in a session of its own, as a terminal starts it; ended in any case."""
+    # Nothing answers at that address, so it starts an engine of its own, whatever this machine runs.
+    env = {**os.environ, "DOCKER_HOST": f"unix://{folder}/no-engine.sock", **more}
+    argv = [str(ROOT / "scripts" / "demo"), "--output", str(folder)]
+    process = subprocess.Popen(
+        argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+        process.communicate(timeout=60)
+
+
+def require_nothing_left(process: subprocess.Popen[str]) -> None:
+    """No engine, no data, no name space and no program of that demo; its process id is in all their names."""
+    for folder in (RUN_DIR, DATA_DIR, NETNS_FOLDER):
+        assert list(folder.glob(f"*-{process.pid}*")) == []
+    named = f"demo-{process.pid}-".encode()
+    arguments = {}
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            arguments[path] = path.read_bytes()
+    assert [argv for argv in arguments.values() if named in argv] == []
+
+
+@pytest.mark.engine
+def test_a_failed_step_is_named_with_its_log_and_leaves_nothing(tmp_path: Path) -> None:
+    """The build cannot reach a package index."""
+    with demo(tmp_path, PIP_INDEX_URL="http://127.0.0.1:9/simple") as process:
+        out, err = process.communicate(timeout=240)
+    assert process.returncode == 1, out + err
+    assert "demo: ok" not in out
+    failure, log = (line for line in err.splitlines() if line.startswith(("demo:", "log:")))
+    assert failure.startswith("demo: failed in step 6 (bundler build): bundler ended with 5")
+    assert "Stop and remove what was started" in out
+    assert "numpy" in Path(log.removeprefix("log: ")).read_text()
+    assert not (tmp_path / "kits").exists() or not list((tmp_path / "kits").iterdir())
+    require_nothing_left(process)
+
+
+@pytest.mark.engine
+def test_ctrl_c_in_the_build_ends_in_order_and_leaves_nothing(tmp_path: Path) -> None:
+    with demo(tmp_path) as process:
+        assert process.stdout is not None
+        seen = []
+        for line in process.stdout:
+            seen.append(line)
+            if line.startswith(" 6 bundler build"):
+                break
+        wait_until(lambda: "$ " in (tmp_path / "logs" / "06.log").read_text() and engine_of(process) is not None)
+        time.sleep(1)
+        assert process.poll() is None, seen
+        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # an impatient person must not disturb the cleaning
+        out, err = process.communicate(timeout=90)
+    assert process.returncode == 130, out + err
+    assert "demo: failed in step 6 (bundler build): interrupted by SIGINT" in err
+    assert "Traceback" not in err
+    require_nothing_left(process)
+
+
+def engine_of(process: subprocess.Popen[str]) -> Path | None:
+    return next(RUN_DIR.glob(f"demo-{process.pid}-*"), None)
+
+
+def wait_until(true: Callable[[], bool], timeout_s: float = 30) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < deadline, f"not within {timeout_s} s"
+        time.sleep(0.05)
+
+
+def test_a_second_demo_in_the_same_folder_says_so(tmp_path: Path) -> None:
+    with (tmp_path / ".lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        with demo(tmp_path) as process:
+            _, err = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert f"another demo uses {tmp_path}" in err
+
+
+# -- hosts
+
+
+def test_an_engine_that_answers_is_used_and_left_as_it_was(
+    docker20: RunningEngine, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", docker20.base_url)
+    before = docker20.docker("image", "ls", "--quiet", "--all")
+    with connected_host(stage) as host:
+        assert (host.address, host.own) == (docker20.base_url, False)
+        with embedded_base(stage, host, online=False) as base:
+            assert base == BASE_TAG
+            out = docker20.docker("run", "--rm", "--network", "none", base, "python3", "-m", "venv", "--help")
+            assert "usage: venv" in out
+    assert docker20.docker("image", "ls", "--quiet", "--all") == before
+
+
+def as_nobody(test: Callable[[], None]) -> str | None:
+    """Run ``test`` in a process of a user who is not root; what it raised, as text."""
+    context = multiprocessing.get_context("fork")  # the code under test lies where nobody but root can read
+    receiver, sender = context.Pipe(duplex=False)
+
+    def child() -> None:
+        os.setgroups([])
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+        try:
+            test()
+        except BaseException:  # noqa: BLE001 - whatever it is, the parent shows it
+            sender.send(traceback.format_exc())
+        else:
+            sender.send(None)
+
+    process = context.Process(target=child)
+    process.start()
+    assert receiver.poll(60), "no end after 60 s"
+    answer: str | None = receiver.recv()
+    process.join(10)
+    return answer
+
+
+@pytest.fixture
+def stage_of_nobody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A stage whose folder a user who is not root can reach and write."""
+    folder = Path("/tmp") / f"bundler-demo-{os.getpid()}"
+    folder.mkdir()
+    os.chown(folder, NOBODY, NOBODY)
+    yield Stage(folder)
+    subprocess.run(["rm", "-r", folder], check=True)
+
+
+@pytest.mark.engine
+def test_without_root_and_without_an_engine_it_says_what_to_install(
+    stage_of_nobody: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-engine.sock")
+
+    def test() -> None:
+        with connected_host(stage_of_nobody), pytest.raises(AssertionError):
+            pass
+
+    said = as_nobody(test)
+    assert said is not None
+    assert "StepError: no container engine can be used" in said
+    assert "apt-get install docker.io" in said
+
+
+@pytest.mark.engine
+def test_without_root_the_loaders_place_has_no_network_but_reaches_the_local_engine(
+    start_engine: Callable[..., RunningEngine], stage_of_nobody: Stage
+) -> None:
+    from testbed.engines import DOCKER_20
+
+    engine = start_engine(DOCKER_20)
+    engine.socket.chmod(0o666)
+    connected = ConnectedHost(engine.base_url, engine.environment(), own=False)
+    folder = stage_of_nobody.logs / "isolated-host"
+
+    def test() -> None:
+        with isolated_host(stage_of_nobody, connected, folder) as host:
+            assert not host.own
+            with stage_of_nobody.step("ask") as step:
+                version = host.run(step, ["docker", "version", "--format", "{{.Server.Version}}"], timeout_s=30)
+            assert version.strip() == engine.version
+        assert not folder.exists()
+
+    assert as_nobody(test) is None
+    assert "Network is unreachable" in (stage_of_nobody.logs / "01.log").read_text()
+
+
+def test_names_that_an_engine_holds_are_not_taken(docker20: RunningEngine, busybox: Busybox, stage: Stage) -> None:
+    with stage.step("names") as step:
+        require_free(step, docker20.environment())
+        busybox(docker20, "quickstart:1.0.0")
+        try:
+            with pytest.raises(StepError, match=r"docker image rm quickstart:1\.0\.0"):
+                require_free(step, docker20.environment())
+        finally:
+            docker20.docker("image", "rm", "quickstart:1.0.0")
+
+
+# -- steps
+
+
+def test_a_program_that_fails_is_shown_with_the_end_of_its_log(
+    stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (
+        pytest.raises(StepError, match=r"ended with 3\n(.*\n)*   \| no luck"),
+        stage.step("Try") as step,
+    ):
+        step.run(
+            [sys.executable, "-c", "import sys; print('no luck', file=sys.stderr); sys.exit(3)"], env={}, timeout_s=20
+        )
+    assert stage.failed is step
+    assert capsys.readouterr().out.splitlines()[0] == " 1 Try"
+
+
+def test_a_program_that_hangs_is_asked_to_end_and_may_undo(stage: Stage, tmp_path: Path) -> None:
+    undone = tmp_path / "undone"
+    program = f"""
+import pathlib, signal, sys, time
+def end(*_):
+    pathlib.Path({str(undone)!r}).touch()
+    sys.exit(143)
+signal.signal(signal.SIGTERM, end)
+time.sleep(60)
+"""
+    with pytest.raises(StepError, match="no end after 1 s"), stage.step("Hang") as step:
+        step.run([sys.executable, "-c", program], env={}, timeout_s=1)
+    assert undone.exists()
