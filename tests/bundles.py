@@ -62,7 +62,7 @@ from bundler.core.tarball import END, padding, read_members, render_header
 from testbed.images import write_busybox
 
 COMPOSE = b"services: {app: {image: 'bundler-test/service'}}\n"
-MODEL_PATH = "/app/models/tiny"
+MODELS = "/app/models"
 MODEL_SIZE = 40_000
 
 
@@ -92,6 +92,11 @@ class Wanted:
     within_s: float = 20.0
     lying_layer: bool = False
     more_apps: int = 0
+    more_models: int = 0
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return ("tiny", *(f"tiny-{number}" for number in range(1, self.more_models + 1)))
 
     @property
     def base(self) -> Reference:
@@ -114,15 +119,15 @@ def model_content(seed: int, size: int) -> dict[str, bytes]:
 
 
 def write_kit(directory: Path, wanted: Wanted) -> Path:
-    model = _model_layer(wanted)
+    models = [_model_layer(wanted, number) for number, _ in enumerate(wanted.models)]
     os_layer = _compressed(_busybox(), "os")
     apps = [_app_layer(wanted, number) for number in range(1 + wanted.more_apps)]
-    images = [(_image(wanted.base, [model, os_layer], wanted), "base")]
+    images = [(_image(wanted.base, [*models, os_layer], wanted), "base")]
     for number, app in enumerate(apps):
         reference = wanted.app if not number else dataclasses.replace(wanted.app, path=f"{wanted.app.path}-{number}")
-        images.append((_image(reference, [model, os_layer, app], wanted), "app"))
+        images.append((_image(reference, [*models, os_layer, app], wanted), "app"))
     manifest = _manifest(wanted, images)
-    blobs = {blob_name(made.layer.blob.digest): made.blob for made in (model, os_layer, *apps)}
+    blobs = {blob_name(made.layer.blob.digest): made.blob for made in (*models, os_layer, *apps)}
     for image, _ in images:
         blobs |= {blob_name(image.image_id): image.config, blob_name(image.manifest_digest): image.manifest}
     blobs |= {payload_name(path): content for path, content in wanted.files.items()}
@@ -157,9 +162,10 @@ def _busybox() -> bytes:
         return (Path(work) / "os.tar").read_bytes()
 
 
-def _model_layer(wanted: Wanted) -> Made:
-    content = model_content(wanted.model_seed, wanted.model_size)
-    return _compressed(_tar({f"{MODEL_PATH[1:]}/{path}": data for path, data in content.items()}), "model", "tiny")
+def _model_layer(wanted: Wanted, number: int) -> Made:
+    content = model_content(wanted.model_seed + number, wanted.model_size)
+    name = wanted.models[number]
+    return _compressed(_tar({f"{MODELS[1:]}/{name}/{path}": data for path, data in content.items()}), "model", name)
 
 
 def _app_layer(wanted: Wanted, number: int) -> Made:
@@ -184,13 +190,17 @@ def _image(reference: Reference, layers: Sequence[Made], wanted: Wanted) -> Imag
     return Image(reference, config, render_manifest(config, values), values)
 
 
-def _manifest(wanted: Wanted, images: Sequence[tuple[Image, str]]) -> BundleManifest:
-    content = model_content(wanted.model_seed, wanted.model_size)
+def _model(wanted: Wanted, number: int, name: str) -> BundledModel:
+    content = model_content(wanted.model_seed + number, wanted.model_size)
     files = tuple(ModelFile(path, len(data), Digest.of(data)) for path, data in sorted(content.items()))
+    path = f"{MODELS}/{name}"
+    return BundledModel(name, f"org/{name}", "main", "0" * 39 + "1", path, "plain", "apache-2.0", files)
+
+
+def _manifest(wanted: Wanted, images: Sequence[tuple[Image, str]]) -> BundleManifest:
     payload = tuple(PayloadFile(path, len(data), Digest.of(data)) for path, data in wanted.files.items())
     command, expect, forbid = tuple(wanted.command), tuple(wanted.expect), tuple(wanted.forbid)
     check = RunCheck("greets", wanted.app, command, wanted.within_s, expect, forbid, None, {})
-    model = BundledModel("tiny", "org/tiny", "main", "0" * 39 + "1", MODEL_PATH, "plain", "apache-2.0", files)
     return BundleManifest(
         name=wanted.name,
         version=wanted.version,
@@ -198,7 +208,7 @@ def _manifest(wanted: Wanted, images: Sequence[tuple[Image, str]]) -> BundleMani
         created="1970-01-01T00:00:00Z",
         created_by="tests",
         images=tuple(_entry(image, kind) for image, kind in images),
-        models=(model,),
+        models=tuple(_model(wanted, number, name) for number, name in enumerate(wanted.models)),
         files=payload,
         checks=(check,),
     )

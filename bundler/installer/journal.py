@@ -35,9 +35,11 @@ from bundler.installer.journal_file import (
     read_entries,
     write_entries,
 )
+from bundler.installer.prove import ProofError
 from bundler.installer.undo import remove_backups, restore_files, restore_names
 
-_REFUSED = (BundleError, SignatureError, CheckError)
+#: After these nothing that was brought of the kit is kept.
+_REFUSED = (BundleError, SignatureError, CheckError, ProofError)
 
 
 class Journal:

@@ -20,7 +20,7 @@ from bundler.installer.engine import Engine, EngineFacts
 from bundler.installer.plan import Plan, plan_for
 
 #: What else is written beside layers: image configs, tags, containers of the checks (bytes).
-MARGIN = 16 << 20
+MARGIN = 4 << 20
 
 
 def preflight(

@@ -11,8 +11,12 @@ from bundler.installer.engine import Container, Engine
 _REMEDY = "run the same command again; if it happens again, the engine's store is damaged: look into its log"
 
 
+class ProofError(EngineError):
+    """The engine took an image and does not show it as it was sent: what it took is not kept."""
+
+
 def prove_image(image: Image, manifest: BundleManifest, engine: Engine) -> Digest:
-    """The id that the engine holds ``image`` under; raises EngineError unless it is whole there.
+    """The id that the engine holds ``image`` under; raises ProofError unless it is whole there.
 
     A container is created and not started: that the engine can make one from all layers is part of the proof.
     """
@@ -20,16 +24,16 @@ def prove_image(image: Image, manifest: BundleManifest, engine: Engine) -> Diges
     where = f"image {image.reference}"
     held = engine.find(image_id)
     if held is None:
-        raise EngineError("the engine took the image and does not hold it", where=where, remedy=_REMEDY)
+        raise ProofError("the engine took the image and does not hold it", where=where, remedy=_REMEDY)
     if held.image_id != image_id or held.diff_ids != image.diff_ids:
-        raise EngineError("the engine holds other layers than it was sent", where=where, remedy=_REMEDY)
+        raise ProofError("the engine holds other layers than it was sent", where=where, remedy=_REMEDY)
     problems: list[Problem] = []
     with engine.created(image_id) as container:
         for model in models_of(image, manifest):
             problems += _missing_files(model, container)
     if problems:
         what = "the image does not show its model files as they were sent"
-        raise EngineError(what, where=where, remedy=_REMEDY, problems=problems)
+        raise ProofError(what, where=where, remedy=_REMEDY, problems=problems)
     return image_id
 
 
