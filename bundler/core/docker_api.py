@@ -94,6 +94,8 @@ class EngineClient(docker.APIClient):
         """
         headers = {"Content-Type": "application/x-tar"} if data is not None else {}
         prefix = f"/v{self.api_version}" if versioned else ""
+        # urllib3 sends the body under the time limit for connecting; an engine may stop reading while its disk is busy.
+        connect_timeout_s = CONNECT_TIMEOUT_S if data is None else timeout_s
         with translated(self.address):
             answer = super().request(
                 method,
@@ -103,7 +105,7 @@ class EngineClient(docker.APIClient):
                 data=data,
                 headers=headers,
                 stream=stream,
-                timeout=(CONNECT_TIMEOUT_S, timeout_s),
+                timeout=(connect_timeout_s, timeout_s),
                 allow_redirects=False,
             )
             if answer.status_code >= 300:

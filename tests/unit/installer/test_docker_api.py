@@ -7,6 +7,7 @@ import hashlib
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -109,6 +110,26 @@ def test_a_silent_engine_is_waited_for_only_so_long(tmp_path: Path) -> None:
         client = EngineClient(f"unix://{tmp_path}/s.sock", "1.41")
         with client, pytest.raises(EngineError, match="in time"):
             client.ask("GET", "/info", timeout_s=0.2)
+
+
+def test_an_engine_that_reads_slowly_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docker_api, "CONNECT_TIMEOUT_S", 0.1)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s.sock"))
+        listener.listen()
+        threading.Thread(target=_read_late, args=(listener,), daemon=True).start()
+        with EngineClient(f"unix://{tmp_path}/s.sock", "1.41") as client:
+            answer = client.ask("POST", "/images/load", data=(bytes(1 << 20) for _ in range(8)), timeout_s=30)
+    assert answer.json() == {"read": "all"}
+
+
+def _read_late(listener: socket.socket) -> None:
+    with listener.accept()[0] as caller:
+        time.sleep(0.5)
+        content = b""
+        while not content.endswith(b"\r\n0\r\n\r\n"):
+            content = content[-16:] + caller.recv(1 << 20)
+        caller.sendall(http_answer(b'{"read": "all"}'))
 
 
 @pytest.mark.parametrize(
