@@ -34,7 +34,8 @@ def main(arguments: Sequence[str]) -> int:
         return _failed(stage, str(error), 1)
     except Interrupted as error:
         return _failed(stage, f"interrupted by {error}", error.exit_code)
-    _succeeded(stage, shown, time.monotonic() - began)
+    print(f"kit: {shown.built.kit}\nlogs: {stage.logs}")
+    print(last_line(stage, shown, time.monotonic() - began))
     return 0
 
 
@@ -88,13 +89,11 @@ def _failed(stage: Stage, reason: str, code: int) -> int:
     return code
 
 
-def _succeeded(stage: Stage, shown: Shown, seconds: float) -> None:
+def last_line(stage: Stage, shown: Shown, seconds: float) -> str:
+    """``demo: ok`` with sizes and times."""
     built = shown.built
-    print(f"kit: {built.kit}\nlogs: {stage.logs}")
-    times = ", ".join(
-        f"{step.title.split()[-1]} {step.seconds:.0f} s" for step in stage.steps if "bundler" in step.title
-    )
-    print(
+    times = [f"{step.title.split()[-1]} {step.seconds:.0f} s" for step in stage.steps if "bundler" in step.title]
+    return (
         f"demo: ok: kit {built.size / _MB:.0f} MB of {built.raw_size / _MB:.0f} MB of layers, "
-        f"model {built.model_size / _MB:.0f} MB; {times}; all {seconds:.0f} s"
+        f"model {built.model_size / _MB:.0f} MB; {', '.join(times)}; all {seconds:.0f} s"
     )

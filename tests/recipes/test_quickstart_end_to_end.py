@@ -1,0 +1,203 @@
+"""The quickstart all the way with real weights, by the demo's own steps, and then a closer look at what arrived."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from demo_steps import carrying
+from demo_steps.command_line import last_line
+from demo_steps.demonstration import Shown, demonstration
+from demo_steps.hosts import loader_python
+from demo_steps.names import APP
+from demo_steps.stage import Stage
+from testbed.weights import REPO_ID
+
+pytestmark = pytest.mark.engine
+MODEL = "/app/models/minilm"
+_SUMS = f"""
+import hashlib, json, pathlib
+root = pathlib.Path("{MODEL}")
+files = [path for path in sorted(root.rglob("*")) if not path.is_dir()]
+print(json.dumps({{str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}}))
+"""
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    return Stage(tmp_path_factory.mktemp("logs"))
+
+
+@pytest.fixture(scope="module")
+def shown(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
+    """The demo when all its steps are through; both hosts still stand."""
+    with demonstration(stage, tmp_path_factory.mktemp("demo"), online=False) as shown:
+        yield shown
+
+
+def there(shown: Shown, *argv: str) -> subprocess.CompletedProcess[str]:
+    """A command on the isolated host."""
+    command = shown.isolated.inside(argv)
+    env, kit = dict(shown.isolated.env), shown.built.kit
+    return subprocess.run(command, env=env, cwd=kit, capture_output=True, text=True, timeout=120, check=False)
+
+
+def docker(shown: Shown, *arguments: str) -> str:
+    done = there(shown, "docker", *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def bundle(shown: Shown) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((shown.built.kit / "head" / "bundle.json").read_text())
+    return document
+
+
+@pytest.fixture(scope="module")
+def inspected(shown: Shown) -> dict[str, Any]:
+    (document,) = json.loads(docker(shown, "image", "inspect", APP))
+    return dict(document)
+
+
+def test_all_steps_went_through_within_minutes(stage: Stage, shown: Shown) -> None:
+    assert stage.failed is None
+    assert [step.title for step in stage.steps][-5:] == [
+        "bundler build",
+        "A host without a network",
+        "python3 bundler.pyz install",
+        "One question to the installed image",
+        "python3 bundler.pyz audit",
+    ]
+    line = last_line(stage, shown, 12.0)
+    assert re.fullmatch(r"demo: ok: kit \d+ MB of \d+ MB of layers, model 9\d MB; build \d+ s, .*; all 12 s", line)
+
+
+def test_the_answer_is_the_passage_and_not_an_echo(shown: Shown) -> None:
+    assert "Fresnel" in shown.answer
+    assert "Fresnel" not in carrying.QUESTION
+
+
+def test_the_host_has_no_network(shown: Shown, stage: Stage) -> None:
+    assert there(shown, "ip", "route").stdout == ""
+    (step,) = (step for step in stage.steps if step.title == "A host without a network")
+    assert "Network is unreachable" in step.log.read_text()
+
+
+# -- the image
+
+
+def test_the_model_is_at_its_path_with_the_locked_digests(shown: Shown, bundle: dict[str, Any]) -> None:
+    printed = docker(shown, "run", "--rm", "--network", "none", "--read-only", APP, "python", "-c", _SUMS)
+    (model,) = bundle["models"]
+    locked = {file["path"]: file["sha256"].removeprefix("sha256:") for file in model["files"]}
+    assert model["path"] == MODEL
+    assert {"model.safetensors", "tokenizer.json", "1_Pooling/config.json"} <= set(locked)
+    assert json.loads(printed) == locked
+    lock = (shown.built.kit.parents[1] / "quickstart" / "recipe.lock").read_text()
+    assert all(digest in lock for digest in locked.values())
+    assert model["commit"] in lock
+
+
+def test_the_service_is_nobody_and_can_write_nothing(shown: Shown) -> None:
+    program = f"""
+import os
+print(os.getuid(), os.getgid())
+for path in ("/app/x", "/tmp/x", "{MODEL}/x", "{MODEL}/config.json", "/x", "/opt/venv/x"):
+    try:
+        open(path, "a")
+        print("wrote", path)
+    except OSError:
+        pass
+"""
+    alone = ("--network", "none")
+    assert docker(shown, "run", "--rm", *alone, "--read-only", APP, "python", "-c", program).split() == [
+        "10001",
+        "10001",
+    ]
+    # Without --read-only too, the model and the program are not its own.
+    writable = docker(shown, "run", "--rm", *alone, APP, "python", "-c", program).splitlines()
+    assert writable == ["10001 10001", "wrote /tmp/x"]
+
+
+def test_inspect_reads_like_an_image_that_an_engine_built(inspected: dict[str, Any], bundle: dict[str, Any]) -> None:
+    config = inspected["Config"]
+    assert (inspected["Os"], inspected["Architecture"]) == ("linux", "amd64")
+    assert inspected["RepoTags"] == [APP]
+    assert (config["User"], config["WorkingDir"]) == ("10001:10001", "/app")
+    assert config["Cmd"] == ["python", "-m", "service.server"]
+    assert config["ExposedPorts"] == {"8080/tcp": {}}
+    assert config["Healthcheck"]["Test"] == ["CMD", "python", "-m", "service.healthcheck"]
+    env = dict(entry.split("=", 1) for entry in config["Env"])
+    assert env["PATH"].startswith("/opt/venv/bin:")
+    assert env["HF_HUB_OFFLINE"] == "1"
+    (model,) = bundle["models"]
+    assert config["Labels"]["minilm.model"] == f"{REPO_ID}@{model['commit']}"
+    assert config["Labels"]["org.opencontainers.image.version"] == "1.0.0"
+    image = next(image for image in bundle["images"] if image["reference"].endswith(APP))
+    assert inspected["RootFS"]["Layers"] == [layer["diff_id"] for layer in image["layers"]]
+    assert inspected["Id"] == image["image_id"]
+
+
+def test_nothing_of_the_build_host_is_in_the_image(shown: Shown, inspected: dict[str, Any]) -> None:
+    words = json.dumps(inspected["Config"]) + docker(shown, "history", "--no-trunc", APP)
+    assert not re.search(r"ca-certificates\.crt|ca\.pem|_CERT|CA_BUNDLE|127\.0\.0\.1|bundler-private", words)
+    listing = docker(
+        shown, "run", "--rm", "--network", "none", APP, "sh", "-c", "ls -a / /app; pip --version 2>&1; true"
+    )
+    assert "bundler" not in listing
+    assert "not found" in listing
+
+
+def test_history_reads_like_that_of_an_image_that_an_engine_built(shown: Shown, inspected: dict[str, Any]) -> None:
+    lines = docker(shown, "history", "--no-trunc", "--human=false", "--format", "{{json .}}", APP).splitlines()
+    history = [json.loads(line) for line in lines]  # the newest first
+    created_by = [entry["CreatedBy"] for entry in history]
+    steps = ('CMD ["python" "-m" "service.server"]', "HEALTHCHECK", "EXPOSE", "service", "texts", "USER 10001:10001")
+    found = [next(n for n, text in enumerate(created_by) if step in text) for step in steps]
+    assert found == sorted(found)
+    assert all(created_by)
+    layers = len(inspected["RootFS"]["Layers"])
+    lowest = history[-1]
+    assert REPO_ID in lowest["CreatedBy"] + lowest["Comment"]
+    assert int(lowest["Size"]) > 90_000_000
+    assert layers <= len(history)
+    assert sum(int(entry["Size"]) for entry in history) == inspected["Size"]
+
+
+# -- the kit, and what else a person may type
+
+
+def test_coreutils_alone_read_the_kit(shown: Shown) -> None:
+    done = there(shown, "sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS")
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_the_kit_verifies_there(shown: Shown) -> None:
+    done = there(shown, loader_python(), "bundler.pyz", "verify", ".", "--progress", "none")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_payload_files_arrived(shown: Shown) -> None:
+    compose = shown.isolated.folder / "files" / "compose.yaml"
+    assert compose.read_bytes() == (carrying.RECIPE / "compose.yaml").read_bytes()
+
+
+def test_installing_again_says_that_there_is_nothing_to_do(shown: Shown, stage: Stage) -> None:
+    before = docker(shown, "image", "ls", "--all", "--quiet", "--no-trunc")
+    began = time.monotonic()
+    out = carrying.install(stage, shown.isolated, shown.built)
+    assert "nothing to do" in out
+    assert time.monotonic() - began < 60
+    assert docker(shown, "image", "ls", "--all", "--quiet", "--no-trunc") == before
+
+
+def test_the_checkout_is_not_littered(shown: Shown) -> None:
+    assert not (carrying.RECIPE / "recipe.lock").exists()
+    assert shown.built.kit.is_relative_to(shown.isolated.folder.parent)
