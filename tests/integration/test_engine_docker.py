@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import secrets
 import subprocess
 import sys
 import tarfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -18,30 +16,20 @@ import pytest
 
 from bundler.core.digest import Digest
 from bundler.core.docker_api import EngineRefusedError, connect
-from bundler.core.errors import BundleError, EngineError, PreconditionError
-from bundler.core.oci import Image
-from bundler.core.readers import Reader
+from bundler.core.errors import BundleError, EngineError
 from bundler.core.reference import Reference
 from bundler.installer.engine import FileStat, HeldImage, RunSpec
 from bundler.installer.engines.docker import DockerEngine
 from testbed.engines import (
-    DOCKER_20,
-    DOCKER_26_CONTAINERD,
-    DOCKER_28,
-    DOCKER_28_CONTAINERD,
-    EngineKind,
     RunningEngine,
 )
+from tests.support.docker_engines import Failing, ids_of, load, raw
 from tests.support.handmade import HandLayer, entry, file_layer, make_image, make_layer, shell_layer
 
 StartEngine = Callable[..., RunningEngine]
 SHELL = shell_layer()
 NAME = Reference.parse("registry.test.local:5000/team/app:1")
 OTHER_NAME = Reference.parse("docker.io/library/bundler-test:2")
-
-
-def ids_of(running: RunningEngine) -> set[str]:
-    return set(running.docker("images", "--all", "--quiet", "--no-trunc").split())
 
 
 @pytest.fixture
@@ -60,34 +48,6 @@ def engine(any_engine: RunningEngine) -> Iterator[DockerEngine]:
 def layers() -> list[HandLayer]:
     """Two layers that no other test has."""
     return [file_layer("models/a/weights", secrets.token_bytes(5000)), file_layer("models/b/weights", b"b" * 70_000)]
-
-
-def load(engine: DockerEngine, image: Image, layers: list[HandLayer], since: int = 0) -> Digest:
-    """Load all layers from the one of that number on."""
-    store = engine.facts().store
-    for number in range(since, len(layers)):
-        with layers[number].open(store) as stream:
-            image_id = engine.load_layer(image.prefix(number + 1), stream)
-    return image_id
-
-
-def raw(engine: DockerEngine, layer: HandLayer) -> BinaryIO:
-    """The layer as the engine's store takes it, unchecked."""
-    return io.BytesIO(layer.bytes_for(engine.facts().store))
-
-
-class Failing(Reader):
-    """Gives a part of a layer, spoiled from its first byte on, and then finds that out."""
-
-    def __init__(self, content: bytes, size: int, error: BaseException) -> None:
-        super().__init__()
-        self._pieces = [bytes([content[0] ^ 1]) + content[1:1000], content[1000:size]]
-        self._error = error
-
-    def next_chunk(self) -> bytes:
-        if self._pieces:
-            return self._pieces.pop(0)
-        raise self._error
 
 
 FLIPPED = BundleError("flipped", where="a test's layer", remedy="none")
@@ -179,28 +139,6 @@ def test_a_load_that_fails_half_way_leaves_nothing_and_the_next_one_works(
     assert engine.find(engine.id_of(image)) is None
     assert engine.find(engine.id_of(image.prefix(1))) is not None
     assert load(engine, image, [layers[0], noise], since=1) == engine.id_of(image)
-
-
-@pytest.mark.parametrize("kind", [DOCKER_26_CONTAINERD, DOCKER_28_CONTAINERD], ids=lambda kind: kind.name)
-def test_containerd_keeps_nothing_of_a_failed_load(start_engine: StartEngine, kind: EngineKind) -> None:
-    running = start_engine(kind)
-    engine = DockerEngine(connect(running.base_url))
-    noise = file_layer("models/c", secrets.token_bytes(3_000_000))
-    image = make_image(str(NAME), [noise])
-    with pytest.raises(BundleError):
-        engine.load_layer(image, cast("BinaryIO", Failing(noise.stored, 2_900_000, FLIPPED)))
-    deadline = time.monotonic() + 20
-    while (kept := of_containerd(running)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert kept == []
-
-
-def of_containerd(running: RunningEngine) -> list[str]:
-    """Leases, blobs, unfinished blobs and images that containerd keeps for Docker."""
-    argv = ["ctr", "--address", f"{running.run_dir}/containerd.sock", "--namespace", "moby"]
-    lists = (["leases", "ls", "-q"], ["content", "ls", "-q"], ["content", "active"], ["images", "ls", "-q"])
-    done = [subprocess.run([*argv, *what], capture_output=True, text=True, check=True) for what in lists]
-    return [line for run in done for line in run.stdout.splitlines() if line.strip() and not line.startswith("REF")]
 
 
 def test_a_layer_whose_content_is_another_is_refused(engine: DockerEngine, layers: list[HandLayer]) -> None:
@@ -371,64 +309,3 @@ def test_containers_of_a_killed_run_are_removed_and_those_of_a_living_one_stay(
         assert engine.remove_leftovers() == 1
         assert container.stat("/bin/busybox") is not None
     assert any_engine.docker("ps", "--all", "--quiet").split() == []
-
-
-@contextlib.contextmanager
-def as_nobody() -> Iterator[None]:
-    groups, group = os.getgroups(), os.getegid()
-    os.setgroups([])
-    os.setegid(65534)
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(group)
-        os.setgroups(groups)
-
-
-def test_a_socket_that_this_user_may_not_open(docker20: RunningEngine) -> None:
-    with as_nobody(), pytest.raises(PreconditionError, match="no permission") as raised:
-        connect(docker20.base_url)
-    assert raised.value.exit_code == 10
-
-
-@pytest.mark.parametrize("kind", [DOCKER_20, DOCKER_28, DOCKER_28_CONTAINERD], ids=lambda kind: kind.name)
-def test_a_full_disk_is_named_and_leaves_what_stood(start_engine: StartEngine, kind: EngineKind) -> None:
-    running = start_engine(kind, size_bytes=64 << 20)
-    engine = DockerEngine(connect(running.base_url))
-    small, large = file_layer("a", b"a"), file_layer("b", secrets.token_bytes(80 << 20))
-    image = make_image(str(NAME), [small, large])
-    load(engine, image.prefix(1), [small])
-    before, free = ids_of(running), engine.facts().free_size
-    with pytest.raises(PreconditionError, match="no space left") as raised:
-        engine.load_layer(image, raw(engine, large))
-    assert raised.value.exit_code == 10
-    assert ids_of(running) == before
-    deadline = time.monotonic() + 20
-    while engine.facts().free_size < free - (1 << 20) and time.monotonic() < deadline:  # type: ignore[operator]
-        time.sleep(0.1)
-    assert engine.facts().free_size >= free - (1 << 20)  # type: ignore[operator]
-
-
-@pytest.mark.parametrize("kind", [DOCKER_20, DOCKER_28_CONTAINERD], ids=lambda kind: kind.name)
-def test_an_engine_that_dies_while_a_layer_streams(start_engine: StartEngine, kind: EngineKind) -> None:
-    running = start_engine(kind)
-    engine = DockerEngine(connect(running.base_url))
-    layer = file_layer("models/c", secrets.token_bytes(20 << 20))
-    image = make_image(str(NAME), [layer])
-
-    class Killing(io.BytesIO):
-        def read(self, size: int | None = -1) -> bytes:
-            if self.tell() > 10 << 20 and running.socket.exists():
-                running.kill()
-            return super().read(size)
-
-    with pytest.raises(EngineError) as raised:
-        engine.load_layer(image, Killing(layer.bytes_for(engine.facts().store)))
-    assert raised.value.exit_code == 8
-    with pytest.raises(EngineError, match="no engine answers"):
-        engine.facts()
-    running.start()
-    assert ids_of(running) == set()
-    assert load(engine, image, [layer]) == engine.id_of(image)
