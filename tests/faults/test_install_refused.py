@@ -220,3 +220,21 @@ def test_engine_not_running(site: Site, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
     assert len(done.stderr.splitlines()) == 3
     assert site.state_files() == []
+
+
+def test_no_permission_for_the_socket(site: Site, tmp_path: Path) -> None:
+    script = (
+        "import os; os.setgroups([]); os.setgid(65534); os.setuid(65534)\nfrom bundler.__main__ import main; main()"
+    )
+    done = site.run_script(script, "install", tmp_path)
+    assert done.returncode == 10, done.stderr
+    assert "permission" in done.stderr
+    assert len(done.stderr.splitlines()) == 3
+
+
+def test_no_home_and_no_state_dir(tmp_path: Path) -> None:
+    argv = [sys.executable, "-c", "import os; os.setuid(65534)\nfrom bundler.__main__ import main; main()", "audit"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env={"PATH": "/bin"})
+    assert done.returncode == 10
+    assert "--state-dir" in done.stderr
+    assert len(done.stderr.splitlines()) == 3

@@ -141,6 +141,21 @@ def test_command_line(site: Site, tmp_path: Path) -> None:
     assert site.run("install", "--undo").stdout == "nothing to undo\n"
 
 
+def test_checks_run_again(site: Site, tmp_path: Path) -> None:
+    assert site.run("check").returncode == 10
+    site.install(make_bundle(tmp_path))
+    before = site.standing()
+    done = site.run("check", "service", "--json")
+    assert done.returncode == 0, done.stderr
+    assert [result["passed"] for result in json.loads(done.stdout)["service-1.0.0-linux-amd64"]] == [True] * 3
+    assert site.run("check", "another").returncode == 10
+    assert site.standing() == before
+    site.running.docker("rmi", "bundler-test/service:1.0.0")
+    done = site.run("check")
+    assert done.returncode == 9
+    assert "the image is gone" in done.stderr
+
+
 def test_rehearsal_leaves_nothing(any_site: Site, tmp_path: Path) -> None:
     before = any_site.standing()
     kit = make_bundle(tmp_path)

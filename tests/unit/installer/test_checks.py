@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from bundler.core.bundle_manifest import RunCheck
+from bundler.core.check_result import CheckResult
 from bundler.core.errors import BundleError, CheckError
 from bundler.core.reference import Reference
 from bundler.installer.checks import compile_patterns, require_passed
-from bundler.installer.receipt import CheckResult
 
 
 def check(expect: tuple[str, ...] = (), forbid: tuple[str, ...] = ()) -> RunCheck:

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from bundler.core.bundle import open_bundle
+from bundler.core.check_result import CheckResult
 from bundler.core.errors import PreconditionError
 from bundler.core.kit import TrustPolicy
 from bundler.installer.engine import GRAPH, EngineFacts
 from bundler.installer.host import Host
-from bundler.installer.receipt import CheckResult, InstalledImage, PlacedFile, Receipt
+from bundler.installer.receipt import InstalledImage, PlacedFile, Receipt
 from bundler.installer.receipts import current, current_of, former, record
 from tests.bundles import make_bundle
 
