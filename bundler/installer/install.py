@@ -95,7 +95,11 @@ def undo(kit: Path, engine: Engine, host: Host, progress: Progress) -> tuple[Dig
     """Undo what interrupted installs into this engine began; gives the ids of the images that were removed."""
     facts = engine.facts()
     with host.lock():
-        began = read_entries(host.journal_path(facts.engine_id))
+        path = host.journal_path(facts.engine_id)
+        for other in sorted(path.parent.glob("*.json")):
+            if other != path:
+                progress.note(f"an install into another engine was begun and not finished: {other}")
+        began = read_entries(path)
         with open_journal(host, kit, engine, facts.engine_id, progress) as journal:
             engine.remove_leftovers()
             journal.forget_images(all_kits=True)

@@ -128,11 +128,16 @@ class Journal:
         self._write()
 
     def forget_unfinished(self) -> None:
-        """Remove images whose load did not end: some engines show them as if they were whole."""
-        unfinished = [image_id for image_id, image in self._entries.images.items() if not image.blobs]
+        """Remove images whose load did not end: some engines show them as if they were whole.
+
+        What someone else removed meanwhile is no longer counted on either.
+        """
+        images = self._entries.images
+        unfinished = [image_id for image_id, image in images.items() if not image.blobs]
         self._engine.forget(unfinished)
-        for image_id in unfinished:
-            del self._entries.images[image_id]
+        lost = [image_id for image_id in images if self._engine.find(image_id) is None]
+        for image_id in {*unfinished, *lost}:
+            del images[image_id]
         self._write()
 
     def finish(self, image_ids: Iterable[Digest]) -> None:

@@ -25,7 +25,7 @@ from bundler.installer.engines.docker import DockerEngine
 from bundler.installer.install import InstallOptions, install
 from testbed.engines import DOCKER_20, DOCKER_26_CONTAINERD, EngineKind, RunningEngine
 from tests.bundles import make_bundle
-from tests.sites import Site, Standing, site_at
+from tests.sites import Site, Standing, saved, site_at
 from tests.stalling_proxy import stalling_proxy
 
 NAMES = {"bundler-test/service:base", "bundler-test/service:1.0.0"}
@@ -126,6 +126,17 @@ def test_undo_removes_what_was_kept(any_site: Site, kit: Path) -> None:
     assert done.stdout.startswith("removed: sha256:")
     assert any_site.standing() == before
     assert any_site.state_files() == []
+
+
+def test_what_was_kept_is_pruned_by_someone(any_site: Site, kit: Path) -> None:
+    before = any_site.standing()
+    stop_in_the_middle(any_site, kit, 0.9, signal.SIGKILL)
+    for image_id in any_site.standing().images - before.images:
+        any_site.running.docker("rmi", "--force", image_id)
+    finish(any_site, kit, before)
+    for name in NAMES:
+        archive = saved(any_site, name)
+        assert set(archive["manifest"][0]["Layers"]) <= set(archive["sizes"])
 
 
 def test_line_cut_at_the_last_layer(any_site: Site, kit: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from bundler.core.bundle import open_bundle
 from bundler.core.kit import TrustPolicy
-from testbed.engines import DOCKER_20, DOCKER_28, DOCKER_28_CONTAINERD, EngineKind, RunningEngine
+from testbed.engines import DOCKER_20, DOCKER_28_CONTAINERD, EngineKind, RunningEngine
 from tests.bundles import make_bundle
 from tests.sites import site_at
 
@@ -49,7 +49,7 @@ def _free(place: Path) -> int:
     return state.f_bavail * state.f_frsize
 
 
-@pytest.mark.parametrize("kind", [DOCKER_20, DOCKER_28, DOCKER_28_CONTAINERD], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", [DOCKER_20, DOCKER_28_CONTAINERD], ids=lambda kind: kind.name)
 def test_final_size_and_the_largest_layer(
     kind: EngineKind, start_engine: Callable[..., RunningEngine], kit: Path, tmp_path: Path
 ) -> None:
