@@ -8,13 +8,14 @@ from datetime import datetime, timezone
 from importlib.metadata import version as installed_version
 
 from bundler import __version__
-from bundler.builder.hub.snapshot import Snapshot
+from bundler.builder.compress import ZSTD_RELEASE
+from bundler.builder.lock import LockedModel
+from bundler.builder.model_tree import ModelTree
 from bundler.builder.recipe import CheckSpec, ModelSpec, Recipe
 from bundler.core.bundle_manifest import (
     BundledImage,
     BundledModel,
     BundleManifest,
-    ModelFile,
     PayloadFile,
     RunCheck,
 )
@@ -47,13 +48,12 @@ def created_time(environment: Mapping[str, str]) -> str:
 
 def describe_bundle(
     recipe: Recipe,
-    snapshots: Iterable[Snapshot],
+    models: Iterable[BundledModel],
     images: Iterable[FinishedImage],
     payload: Iterable[PayloadFile],
     created: str,
 ) -> BundleManifest:
     """``bundle.json`` as a value."""
-    specs = {spec.name: spec for spec in recipe.models}
     return BundleManifest(
         name=recipe.name,
         version=recipe.version,
@@ -61,32 +61,24 @@ def describe_bundle(
         created=created,
         created_by=f"bundler {__version__}",
         images=tuple(_describe_image(item) for item in images),
-        models=tuple(describe_model(specs[snapshot.model.name], snapshot) for snapshot in snapshots),
+        models=tuple(models),
         files=tuple(payload),
-        checks=tuple(_describe_check(recipe, check) for check in recipe.checks),
-        tools={"bundler": __version__, "zstandard": installed_version("zstandard"), "zstd": zstd_release()},
+        checks=describe_checks(recipe),
+        tools={"bundler": __version__, "zstandard": installed_version("zstandard"), "zstd": ZSTD_RELEASE},
     )
 
 
-def zstd_release() -> str:
-    """The release of zstd that compresses: it decides about a blob's bytes, never about a diff_id."""
-    import zstandard  # noqa: PLC0415 - late, as everywhere
-
-    return ".".join(str(part) for part in zstandard.ZSTD_VERSION)
-
-
-def describe_model(spec: ModelSpec, snapshot: Snapshot) -> BundledModel:
+def describe_model(spec: ModelSpec, model: LockedModel, tree: ModelTree) -> BundledModel:
     """A model as it stands in the images."""
-    model = snapshot.model
     return BundledModel(
         name=spec.name,
         repo_id=model.repo_id,
         revision=model.revision,
         commit=model.commit,
-        path=str(spec.path),
+        path=str(tree.path),
         layout=spec.layout,
         license=model.license,
-        files=tuple(ModelFile(file.path, file.size, Digest(str(file.sha256))) for file in model.files),
+        files=tree.model_files,
     )
 
 
@@ -101,6 +93,11 @@ def _describe_image(item: FinishedImage) -> BundledImage:
         layers=image.layers,
         models=item.models,
     )
+
+
+def describe_checks(recipe: Recipe) -> tuple[RunCheck, ...]:
+    """The recipe's checks, each with the image that it runs in."""
+    return tuple(_describe_check(recipe, check) for check in recipe.checks)
 
 
 def _describe_check(recipe: Recipe, check: CheckSpec) -> RunCheck:

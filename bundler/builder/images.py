@@ -13,7 +13,6 @@ keeps to be quick the next time stays.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -171,13 +170,10 @@ class BuildEngine:
             )
 
     @property
-    def space(self) -> int | None:
-        """Free bytes where the engine stores its images; None for an engine whose disk is not seen from here."""
+    def root(self) -> Path | None:
+        """Where the engine stores its images; None for an engine whose disk is not seen from here."""
         root = Path(str(self.client.ask_json("GET", "/info").get("DockerRootDir") or ""))
-        if not self.client.address.startswith("unix:") or not root.is_dir():
-            return None
-        stat = os.statvfs(root)
-        return stat.f_bavail * stat.f_frsize
+        return root if self.client.address.startswith("unix:") and root.is_dir() else None
 
     @contextlib.contextmanager
     def session(self, model_paths: Iterable[PurePosixPath]) -> Iterator[BuildSession]:

@@ -12,8 +12,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -130,6 +130,14 @@ def stage_tree(model: ModelTree, target: Path) -> Path:
     for folder in [target, *(path for path in target.rglob("*") if path.is_dir())]:
         folder.chmod(DIRECTORY_MODE)
     return target
+
+
+@contextmanager
+def staged_trees(models: Iterable[ModelTree], work: Path) -> Iterator[Mapping[str, Path]]:
+    """Every model as a directory to be mounted, by its path in the image, for as long as the block runs."""
+    work.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="mounts-", dir=work) as folder:
+        yield {str(model.path): stage_tree(model, Path(folder) / f"model-{i}") for i, model in enumerate(models)}
 
 
 def _link(source: Path, target: Path) -> None:

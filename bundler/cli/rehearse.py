@@ -1,25 +1,46 @@
-"""The joining of builder and installer: a finished kit is proved in this host's engine before it gets its name."""
+"""The joining of builder and installer: what was built is proved in this host's engine before it gets its name."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bundler.cli.installer_options import make_engine
+from bundler.core.bundle_manifest import RunCheck
 from bundler.core.check_result import CheckResult
+from bundler.core.digest import Digest
 from bundler.core.progress import Progress
-from bundler.installer.rehearse import rehearse
+from bundler.core.reference import Reference
+from bundler.installer.engine import RunSpec
+from bundler.installer.rehearse import load_named, rehearse, rehearse_mounted
 
 
 class EngineRehearsal:
-    """Runs the installer's steps on a kit, nameless, and leaves no trace in the engine.
+    """The installer's steps in the engine at ``url``, for the builder (``builder.build.Rehearsal``).
 
-    ``state`` keeps the journal, so that the next rehearsal removes what a killed one left.
+    ``state`` keeps the journal, so that the next run removes what a killed one left.
     """
 
     def __init__(self, url: str | None, state: Path) -> None:
         self._url = url
         self._state = state
 
-    def __call__(self, kit: Path, progress: Progress) -> tuple[CheckResult, ...]:
-        """The results of all checks, failed ones too; raises BundlerError where the kit cannot be loaded at all."""
+    def full(self, kit: Path, progress: Progress) -> tuple[CheckResult, ...]:
+        """Load, prove and check the kit without a name, and leave no trace of it."""
         return rehearse(kit, make_engine(self._url), self._state, progress)
+
+    def mounted(
+        self,
+        checks: Sequence[RunCheck],
+        image_ids: Mapping[Reference, Digest],
+        mounts: Mapping[str, Path],
+        env: Mapping[str, str],
+        progress: Progress,
+    ) -> tuple[CheckResult, ...]:
+        """Run the checks in images as the engine built them, with the models mounted."""
+        surroundings = RunSpec((), 0.0, env=env, mounts=mounts)
+        return rehearse_mounted(checks, image_ids, make_engine(self._url), surroundings, progress)
+
+    def load(self, kit: Path, progress: Progress) -> tuple[Reference, ...]:
+        """Bring the kit's images into the engine under their names."""
+        return load_named(kit, make_engine(self._url), self._state, progress)

@@ -12,6 +12,7 @@ import io
 import queue
 import threading
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Callable, Optional, cast
 
@@ -253,3 +254,15 @@ class _WitnessedReader(Reader):
         self._thread.join()
         self._stream.close()
         super().close()
+
+
+class ChunkReader(Reader):
+    """A stream out of chunks that somebody makes as they are asked for."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        super().__init__()
+        self._chunks = chunks
+
+    def next_chunk(self) -> bytes:
+        """The next chunk that is not empty."""
+        return next((chunk for chunk in self._chunks if chunk), b"")

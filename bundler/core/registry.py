@@ -24,8 +24,7 @@ from urllib.parse import urlsplit
 import requests
 from docker.auth import load_config
 from docker.errors import DockerException
-from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase, _basic_auth_str
+from requests.auth import _basic_auth_str
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
@@ -34,6 +33,7 @@ from bundler.core.errors import BundlerError, EngineError
 from bundler.core.oci import INDEX, MANIFEST, Descriptor
 from bundler.core.readers import CheckedReader, Reader
 from bundler.core.reference import DEFAULT_HOST
+from bundler.core.registry_transport import Authorization, TrustingAdapter, reached, retries
 
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
@@ -63,18 +63,6 @@ class FetchedManifest:
     content: bytes
 
 
-class _Authorization(AuthBase):
-    """The header of this client, and never one out of a ``.netrc``."""
-
-    def __init__(self, value: Optional[str]) -> None:
-        self._value = value
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._value:
-            request.headers["Authorization"] = self._value
-        return request
-
-
 class Registry:
     """One registry, read only. Without ``plain_http``, only a registry on loopback may be spoken to without TLS."""
 
@@ -90,12 +78,10 @@ class Registry:
         self._credentials = credentials
         self._tokens: dict[str, str] = {}
         self._session = requests.Session()
-        self._session.mount("http://", HTTPAdapter(max_retries=_retries()))
-        self._session.mount("https://", HTTPAdapter(max_retries=_retries()))
+        self._session.mount("http://", requests.adapters.HTTPAdapter(max_retries=retries()))
+        self._session.mount("https://", TrustingAdapter(ca_bundle, retries()))
         self._session.headers["User-Agent"] = "bundler"
-        if ca_bundle:
-            self._session.verify = ca_bundle
-        self._base = self._find_base(plain_http)
+        self._base = self._find_base(plain_http, ca_bundle)
 
     def __enter__(self) -> Registry:
         return self
@@ -109,16 +95,19 @@ class Registry:
     ) -> None:
         self._session.close()
 
-    def _find_base(self, plain_http: bool) -> str:
+    def _find_base(self, plain_http: bool, ca_bundle: Optional[str]) -> str:
         host = _HUB_HOST if self.host == DEFAULT_HOST else self.host
         if plain_http:
             return f"http://{host}"
         if not is_loopback(host):
             return f"https://{host}"
-        try:  # as engines do: TLS where the registry has it
-            self._session.get(f"https://{host}/v2/", timeout=_TIMEOUT_S, auth=_Authorization(None)).close()
-        except (requests.exceptions.SSLError, requests.exceptions.ConnectionError):
-            return f"http://{host}"
+        # As engines do: TLS where the registry has it. Asked once, by a session that does not try again.
+        with requests.Session() as probe:
+            probe.mount("https://", TrustingAdapter(ca_bundle, Retry(0)))
+            try:
+                probe.get(f"https://{host}/v2/", timeout=_TIMEOUT_S, auth=Authorization(None)).close()
+            except (requests.exceptions.SSLError, requests.exceptions.ConnectionError):
+                return f"http://{host}"
         return f"https://{host}"
 
     def manifest(self, path: str, tag_or_digest: str) -> FetchedManifest:
@@ -166,11 +155,11 @@ class Registry:
         return answer
 
     def _get(self, url: str, headers: Mapping[str, str], authorization: Optional[str], where: str) -> requests.Response:
-        with _reached(where):
+        with reached(where):
             # identity: what is stored is what is hashed, no transport encoding in between
             sent = {"Accept-Encoding": "identity", **headers}
             return self._session.get(
-                url, headers=sent, auth=_Authorization(authorization), stream=True, timeout=_TIMEOUT_S
+                url, headers=sent, auth=Authorization(authorization), stream=True, timeout=_TIMEOUT_S
             )
 
     def _authorization(self, challenge: str, path: str, where: str) -> str:
@@ -193,16 +182,16 @@ class Registry:
     def _token(self, fields: Mapping[str, str], where: str) -> str:
         query = {key: fields[key] for key in ("service", "scope") if key in fields}
         known = self._credentials
-        with _reached(where):
+        with reached(where):
             if known and not known.user:
                 form = {**query, "grant_type": "refresh_token", "refresh_token": known.secret, "client_id": "bundler"}
                 answer = self._session.post(
-                    fields["realm"], data=form, auth=_Authorization(None), timeout=_TIMEOUT_S, allow_redirects=False
+                    fields["realm"], data=form, auth=Authorization(None), timeout=_TIMEOUT_S, allow_redirects=False
                 )
             else:
                 header = _basic_auth_str(known.user, known.secret) if known else None
                 answer = self._session.get(
-                    fields["realm"], params=query, auth=_Authorization(header), timeout=_TIMEOUT_S
+                    fields["realm"], params=query, auth=Authorization(header), timeout=_TIMEOUT_S
                 )
             if answer.status_code != HTTPStatus.OK:
                 raise _complaint(answer, where)
@@ -231,7 +220,7 @@ class _BlobReader(Reader):
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
-            with _reached(self._where):
+            with reached(self._where):
                 yield
         except EngineError:
             raise
@@ -271,37 +260,14 @@ def stored_credentials(host: str) -> Optional[Credentials]:
     return Credentials(str(user), str(found.get("password") or "")) if user else None
 
 
-def _retries() -> Retry:
-    return Retry(
-        total=3,
-        backoff_factor=0.3,
-        status_forcelist=(429, 502, 503, 504),
-        allowed_methods=("GET", "HEAD"),
-        raise_on_status=False,
-    )
-
-
 def _read_limited(answer: requests.Response, where: str) -> bytes:
-    with _reached(where):
+    with reached(where):
         content = bytearray()
         for chunk in answer.iter_content(CHUNK_BYTES):
             content += chunk
             if len(content) > MAX_MANIFEST_SIZE:
                 raise _refused(f"a manifest of more than {MAX_MANIFEST_SIZE} bytes", where)
         return bytes(content)
-
-
-@contextmanager
-def _reached(where: str) -> Iterator[None]:
-    """Errors of the transport as EngineError."""
-    try:
-        yield
-    except requests.exceptions.SSLError as error:
-        remedy = "give the registry's certificate authority with --ca-bundle; plain HTTP has to be allowed expressly"
-        raise EngineError(f"no trusted TLS with the registry: {error}", where=where, remedy=remedy) from error
-    except (requests.RequestException, HTTPError, OSError) as error:
-        remedy = "look at the address, the network and the proxy (HTTPS_PROXY, NO_PROXY), then try again"
-        raise EngineError(f"the registry does not answer as it should: {error}", where=where, remedy=remedy) from error
 
 
 def _complaint(answer: requests.Response, where: str) -> EngineError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Optional
 
 from bundler.core.bundle_manifest import BundledModel, BundleManifest, RunCheck
@@ -20,6 +20,8 @@ from bundler.core.reference import Reference
 from bundler.installer.engine import Engine, RunResult, RunSpec
 from bundler.installer.model_files import compare_model
 
+#: No mounts and no variables: what installed images are checked with.
+_ALONE = RunSpec((), 0.0)
 _SHOWN_FILES = 5
 _SHOWN_OUTPUT = 400
 
@@ -33,9 +35,21 @@ def run_checks(
         for name in image.models:
             where = image.reference.familiar
             results.append(_check_model(manifest.model(name), where, image_ids[image.reference], engine, progress))
-    for check in manifest.checks:
+    return (*results, *run_commands(manifest.checks, image_ids, engine, progress))
+
+
+def run_commands(
+    checks: Iterable[RunCheck],
+    image_ids: Mapping[Reference, Digest],
+    engine: Engine,
+    progress: Progress,
+    surroundings: RunSpec = _ALONE,
+) -> tuple[CheckResult, ...]:
+    """The results of ``run`` checks; ``surroundings`` gives mounts, and variables below the checks' own."""
+    results = []
+    for check in checks:
         progress.note(f"check {check.name}: {' '.join(check.run)[:100]}")
-        results.append(_run(check, image_ids[check.image], engine))
+        results.append(_run(check, image_ids[check.image], engine, surroundings))
     return tuple(results)
 
 
@@ -81,9 +95,10 @@ def _check_model(model: BundledModel, where: str, image_id: Digest, engine: Engi
     return CheckResult(f"{model.name} in {where}", "models", not differences, detail, seconds)
 
 
-def _run(check: RunCheck, image_id: Digest, engine: Engine) -> CheckResult:
+def _run(check: RunCheck, image_id: Digest, engine: Engine, surroundings: RunSpec) -> CheckResult:
     expected, forbidden = compile_patterns(check)
-    result = engine.run(image_id, RunSpec(check.run, check.within_s, check.user, check.env))
+    env = {**surroundings.env, **check.env}
+    result = engine.run(image_id, RunSpec(check.run, check.within_s, check.user, env, surroundings.mounts))
     faults = _faults(result, check.within_s, expected, forbidden)
     detail = "; ".join(faults) + _output_of(result) if faults else "as expected"
     return CheckResult(check.name, "run", not faults, detail, result.seconds)

@@ -60,12 +60,17 @@ class FileStat:
 
 @dataclass(frozen=True)
 class RunSpec:
-    """A command to run in a container without a network, read-only, without capabilities, standard input closed."""
+    """A command to run in a container without a network, read-only, without capabilities, standard input closed.
+
+    ``mounts`` are directories of this host by their paths in the container, read-only there: for rehearsals of images
+    that do not hold their models yet.
+    """
 
     command: tuple[str, ...]
     timeout_s: float
     user: Optional[str] = None
     env: Mapping[str, str] = field(default_factory=dict)
+    mounts: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

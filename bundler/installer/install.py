@@ -103,7 +103,7 @@ def undo(kit: Path, engine: Engine, host: Host, progress: Progress) -> tuple[Dig
         with open_journal(host, kit, engine, facts.engine_id, progress) as journal:
             engine.remove_leftovers()
             journal.forget_images(all_kits=True)
-    return tuple(began.images) if began else ()
+    return tuple(image_id for image_id, image in began.images.items() if image.blobs) if began else ()
 
 
 def _standing_receipt(

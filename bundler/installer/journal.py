@@ -63,8 +63,8 @@ class Journal:
 
     @property
     def image_ids(self) -> tuple[Digest, ...]:
-        """The nameless images that were brought."""
-        return tuple(self._entries.images)
+        """The nameless images that were brought whole."""
+        return tuple(image_id for image_id, image in self._entries.images.items() if image.blobs)
 
     @property
     def standing_blobs(self) -> frozenset[Digest]:
@@ -130,14 +130,14 @@ class Journal:
     def forget_unfinished(self) -> None:
         """Remove images whose load did not end: some engines show them as if they were whole.
 
-        What someone else removed meanwhile is no longer counted on either.
+        They stay in the journal, since an engine may still be busy with them and show them later. What someone else
+        removed meanwhile is no longer counted on either.
         """
         images = self._entries.images
-        unfinished = [image_id for image_id, image in images.items() if not image.blobs]
-        self._engine.forget(unfinished)
-        lost = [image_id for image_id in images if self._engine.find(image_id) is None]
-        for image_id in {*unfinished, *lost}:
-            del images[image_id]
+        self._engine.forget([image_id for image_id, image in images.items() if not image.blobs])
+        for image_id, image in images.items():
+            if image.blobs and self._engine.find(image_id) is None:
+                image.blobs = ()
         self._write()
 
     def finish(self, image_ids: Iterable[Digest]) -> None:

@@ -6,18 +6,49 @@ what was there before stays.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bundler.core.bundle import open_bundle
+from bundler.core.bundle_manifest import RunCheck
 from bundler.core.check_result import CheckResult
+from bundler.core.digest import Digest
 from bundler.core.progress import Progress
-from bundler.installer.checks import run_checks
-from bundler.installer.engine import Engine
+from bundler.core.reference import Reference
+from bundler.installer.checks import run_checks, run_commands
+from bundler.installer.engine import Engine, RunSpec
 from bundler.installer.host import Host
 from bundler.installer.journal import open_journal
 from bundler.installer.load import load_images
+from bundler.installer.names import name_all
 from bundler.installer.preflight import preflight
 from bundler.installer.prove import prove_image
+
+
+def rehearse_mounted(
+    checks: Sequence[RunCheck], image_ids: Mapping[Reference, Digest], engine: Engine, spec: RunSpec, progress: Progress
+) -> tuple[CheckResult, ...]:
+    """The results of ``run`` checks in images that hold no models, with the mounts and variables of ``spec``."""
+    progress.step("rehearse: run checks with the models mounted, without a network")
+    return run_commands(checks, image_ids, engine, progress, spec)
+
+
+def load_named(kit: Path, engine: Engine, host_state: Path, progress: Progress) -> tuple[Reference, ...]:
+    """Bring the kit's images into ``engine`` under their names, and nothing else of it; gives the names.
+
+    Raises BundlerError, and then no name was moved.
+    """
+    facts = engine.facts()
+    host = Host(host_state)
+    with host.lock(), open_journal(host, kit, engine, facts.engine_id, progress) as journal:
+        bundle = open_bundle(kit, host.policy)
+        plan = preflight(bundle, engine, facts, journal.standing_blobs, progress)
+        progress.step("load images into this engine")
+        load_images(bundle, engine, plan, journal, progress)
+        image_ids = {image.reference: prove_image(image, bundle.manifest, engine) for image in bundle.images}
+        name_all(image_ids, engine, journal)
+        journal.finish(image_ids.values())
+    return tuple(image_ids)
 
 
 def rehearse(kit: Path, engine: Engine, host_state: Path, progress: Progress) -> tuple[CheckResult, ...]:

@@ -31,7 +31,7 @@ def run(client: EngineClient, image_id: Digest, spec: RunSpec) -> RunResult:
         "Healthcheck": {"Test": ["NONE"]},
         **({"User": spec.user} if spec.user is not None else {}),
     }
-    with container(client, image_id, config, _host_config()) as container_id:
+    with container(client, image_id, config, _host_config(spec)) as container_id:
         began = time.monotonic()
         refused = _start(client, container_id)
         if refused is not None:
@@ -41,8 +41,12 @@ def run(client: EngineClient, image_id: Digest, spec: RunSpec) -> RunResult:
         return RunResult(exit_code, _output(client, container_id), seconds)
 
 
-def _host_config() -> dict[str, object]:
+def _host_config(spec: RunSpec) -> dict[str, object]:
     return {
+        "Mounts": [
+            {"Type": "bind", "Source": str(source), "Target": target, "ReadOnly": True}
+            for target, source in spec.mounts.items()
+        ],
         "ReadonlyRootfs": True,
         "Tmpfs": {"/tmp": "rw,nosuid,nodev,mode=1777"},  # noqa: S108 - a path inside the container
         "CapDrop": ["ALL"],

@@ -1,0 +1,185 @@
+"""The bundle out of its parts: models straight into the tar, the engine's layers on top, images of others beside.
+
+The canonical order makes it one pass: the models are the lowest layers of the first image, so they are written first
+and known when the first config is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from bundler.builder.compose import Foundation, PlacedModel, Release, compose_app, compose_base
+from bundler.builder.compress import Compression, Sink, compress_chunks
+from bundler.builder.conflicts import ImageAbove, ModelPlace, require_models_whole
+from bundler.builder.describe import FinishedImage, describe_bundle, describe_model
+from bundler.builder.engine_part import EnginePart
+from bundler.builder.hub.snapshot import Snapshot
+from bundler.builder.layer import ChangedFileError, layer_chunks
+from bundler.builder.layer_filter import without_entries
+from bundler.builder.layer_scan import LayerScan, scan_layer
+from bundler.builder.model_tree import ModelTree, TreeFile, hub_cache_tree, model_entries
+from bundler.builder.payload import payload_of
+from bundler.builder.recipe import ModelSpec, Recipe
+from bundler.builder.stack import Stack, with_layers
+from bundler.builder.staged_blobs import StagedBlob, StagedBlobs
+from bundler.builder.writer import BundleWriter
+from bundler.core.bundle_manifest import BundleManifest
+from bundler.core.digest import Digest
+from bundler.core.oci import Image, Layer
+from bundler.core.progress import Progress
+from bundler.core.readers import decompress
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A model that is here: what the recipe says, what was locked, and the tree that its layer holds."""
+
+    spec: ModelSpec
+    snapshot: Snapshot
+    tree: ModelTree
+
+
+def local_model(spec: ModelSpec, snapshot: Snapshot) -> LocalModel:
+    """The snapshot laid out as the recipe says."""
+    locked = snapshot.model
+    files = tuple(
+        TreeFile(file.path, file.size, Digest(str(file.sha256)), snapshot.path(file)) for file in locked.files
+    )
+    tree = ModelTree(spec.name, spec.path, spec.owner.uid, spec.owner.gid, files)
+    if spec.layout == "hub-cache":
+        tree = hub_cache_tree(tree, locked.repo_id, locked.commit, [locked.revision])
+    return LocalModel(spec, snapshot, tree)
+
+
+def keep_models_whole(part: EnginePart, models: Sequence[LocalModel], staged: StagedBlobs) -> EnginePart:
+    """The engine's images, found to leave every model as it is; opaque markers that hide nothing are dropped.
+
+    Raises BuildError with everything that would change or hide a model.
+    """
+    places = [ModelPlace(model.tree.name, model.tree.path) for model in models]
+    paths = [model.tree.path for model in models]
+    scans: dict[Digest, LayerScan] = {}
+    for diff_id, blob in part.packed.items():
+        with _plain(blob) as stream:
+            scans[diff_id] = scan_layer(stream, paths, str(diff_id))
+    images = [_above(stack, scans) for stack in (part.base, *part.apps)]
+    droppable = require_models_whole(places, images)
+    if not droppable:
+        return part
+    replaced = {diff_id: _filtered(part.packed[diff_id], names, staged) for diff_id, names in droppable.items()}
+    layers = {diff_id: blob.compressed.layer("os") for diff_id, blob in replaced.items()}
+    return replace(
+        part,
+        base=with_layers(part.base, layers),
+        apps=tuple(with_layers(app, layers) for app in part.apps),
+        packed={**part.packed, **{blob.diff_id: blob for blob in replaced.values()}},
+    )
+
+
+def _plain(blob: StagedBlob) -> BinaryIO:
+    return decompress(blob.compressed.blob.media_type, blob.path.open("rb"), str(blob.path))
+
+
+def _above(stack: Stack, scans: Mapping[Digest, LayerScan]) -> ImageAbove:
+    steps = [(step, scans[step.layer.diff_id]) for step in stack.steps if step.layer is not None]
+    return ImageAbove(stack.name, stack.config, tuple(steps))
+
+
+def _filtered(blob: StagedBlob, names: frozenset[str], staged: StagedBlobs) -> StagedBlob:
+    with _plain(blob) as stream:
+        return staged.pack(without_entries(stream, names, str(blob.diff_id)), None)
+
+
+class Assembly:
+    """One bundle while it is written."""
+
+    def __init__(
+        self, recipe: Recipe, part: EnginePart, created: str, compression: Compression, progress: Progress
+    ) -> None:
+        self._recipe = recipe
+        self._part = part
+        self._created = created
+        self._compression = compression
+        self._progress = progress
+
+    def write(self, writer: BundleWriter, models: Sequence[LocalModel]) -> BundleManifest:
+        """Write the whole tar; gives what its ``bundle.json`` says."""
+        placed = tuple(self._write_model(writer, model) for model in models)
+        finished = [*self._ours(placed), *self._others()]
+        files = self._files()
+        for item in finished:
+            self._write_image(writer, item.image, files)
+        payload = [writer.add_payload(str(file.path), file.source) for file in payload_of(self._recipe)]
+        described = [describe_model(model.spec, model.snapshot.model, model.tree) for model in models]
+        manifest = describe_bundle(self._recipe, described, finished, payload, self._created)
+        writer.finish(manifest, [item.image for item in finished])
+        return manifest
+
+    def _write_model(self, writer: BundleWriter, model: LocalModel) -> PlacedModel:
+        entries = model_entries(model.tree)
+        with self._progress.task(f"model {model.spec.name}", model.tree.size) as task:
+
+            def produce(sink: Sink) -> Layer:
+                chunks = layer_chunks(entries, task.advance)
+                return compress_chunks(chunks, sink, self._compression).layer("model", model.spec.name)
+
+            try:
+                layer = writer.add_blob_stream(produce)
+            except ChangedFileError as error:
+                if isinstance(error.entry.source, Path):
+                    error.entry.source.unlink(missing_ok=True)
+                raise
+        locked = model.snapshot.model
+        return PlacedModel(layer, model.spec.name, locked.repo_id, locked.commit, model.tree.path)
+
+    def _ours(self, placed: tuple[PlacedModel, ...]) -> Iterator[FinishedImage]:
+        recipe, part = self._recipe, self._part
+        caches = {model.path for model in recipe.models if model.layout == "hub-cache"}
+        derived = part.derived.compressed.layer("derived") if part.derived else None
+        foundation = Foundation(placed, part.base, derived, PurePosixPath(min(caches)) if caches else None)
+        release = Release(
+            recipe.name, recipe.version, recipe.platform, self._created, recipe.labels, recipe.environment
+        )
+        names = tuple(model.name for model in placed)
+        yield FinishedImage(compose_base(recipe.base.tag, foundation, release), "base", names)
+        for spec, app in zip(recipe.apps, part.apps, strict=True):
+            yield FinishedImage(compose_app(spec.tag, app, foundation, release), "app", names)
+
+    def _others(self) -> Iterator[FinishedImage]:
+        for taken in self._part.others:
+            yield FinishedImage(taken.image, "foreign", ())
+
+    def _files(self) -> dict[Digest, Path]:
+        """Where each packed layer stands, by the digest of its blob."""
+        packed: Iterable[StagedBlob] = self._part.packed.values()
+        derived = [self._part.derived] if self._part.derived else []
+        ours = {blob.compressed.blob.digest: blob.path for blob in (*packed, *derived)}
+        return {digest: path for taken in self._part.others for digest, path in taken.blobs.items()} | ours
+
+    def _write_image(self, writer: BundleWriter, image: Image, files: Mapping[Digest, Path]) -> None:
+        for layer in image.layers:
+            if not writer.holds(layer.blob.digest):
+                label = f"{layer.kind} layer of {image.reference.familiar}"
+                with self._progress.task(label, layer.blob.size) as task:
+                    writer.add_blob_file(files[layer.blob.digest], layer.blob, task)
+        writer.add_blob(image.config)
+        writer.add_blob(image.manifest)
+
+
+def packed_size(part: EnginePart) -> int:
+    """Bytes of all packed layers of the engine and of others."""
+    ours = sum(blob.compressed.blob.size for blob in part.packed.values())
+    derived = part.derived.compressed.blob.size if part.derived else 0
+    others = {layer.blob.digest: layer.blob.size for taken in part.others for layer in taken.image.layers}
+    return ours + derived + sum(others.values())
+
+
+def plain_size(part: EnginePart) -> int:
+    """Bytes of the same layers unpacked, as an engine stores them."""
+    ours = sum(blob.compressed.uncompressed_size for blob in part.packed.values())
+    derived = part.derived.compressed.uncompressed_size if part.derived else 0
+    others = {layer.diff_id: layer.uncompressed_size for taken in part.others for layer in taken.image.layers}
+    return ours + derived + sum(others.values())
