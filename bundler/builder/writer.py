@@ -194,6 +194,7 @@ class _Output:
     def finish(self) -> None:
         with self._translated():
             self._file.flush()
+            os.fchmod(self._file.fileno(), 0o644)
             os.fsync(self._file.fileno())
             self._file.close()
 
