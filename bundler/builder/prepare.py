@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from typing import Any
 
 from bundler.builder.engine_build.running import Task, finished_container
 from bundler.builder.engine_build.values import BuiltImage
+from bundler.builder.engine_build.workplace import temporary_folder
 from bundler.builder.layer import DIRECTORY_MODE, FILE_MODE, Entry
 from bundler.builder.model_tree import ModelTree
 from bundler.builder.prepared_files import Collector
@@ -80,11 +80,10 @@ def prepare(client: EngineClient, wanted: Preparation, cache: Path, progress: Pr
         progress.note("prepare: image, models and commands are unchanged, the outputs are kept")
         return Prepared(kept, False)
     _require_local(client)
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="running-", dir=cache) as work:
-        spool = Path(work) / "outputs"
+    with temporary_folder(cache, "running-") as work:
+        spool = work / "outputs"
         spool.mkdir()
-        entries = _run_all(client, wanted, Path(work), spool, progress)
+        entries = _run_all(client, wanted, work, spool, progress)
         write_atomic(spool / _RECORD, canonical_json([_to_json(entry) for entry in entries]))
         if folder.exists():
             shutil.rmtree(folder)
@@ -135,9 +134,8 @@ def stage_tree(model: ModelTree, target: Path) -> Path:
 @contextmanager
 def staged_trees(models: Iterable[ModelTree], work: Path) -> Iterator[Mapping[str, Path]]:
     """Every model as a directory to be mounted, by its path in the image, for as long as the block runs."""
-    work.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="mounts-", dir=work) as folder:
-        yield {str(model.path): stage_tree(model, Path(folder) / f"model-{i}") for i, model in enumerate(models)}
+    with temporary_folder(work, "mounts-") as folder:
+        yield {str(model.path): stage_tree(model, folder / f"model-{i}") for i, model in enumerate(models)}
 
 
 def _link(source: Path, target: Path) -> None:

@@ -23,6 +23,7 @@ class Authorization(AuthBase):
         self._value = value
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Set the header on a request that is about to be sent."""
         if self._value:
             request.headers["Authorization"] = self._value
         return request
@@ -37,11 +38,11 @@ class TrustingAdapter(HTTPAdapter):
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - urllib3's own
         """Connections without a proxy."""
-        super().init_poolmanager(*arguments, **options, **self._more)
+        super().init_poolmanager(*arguments, **{**options, **self._more})
 
     def proxy_manager_for(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - urllib3's own
         """Connections through a proxy."""
-        return super().proxy_manager_for(*arguments, **options, **self._more)
+        return super().proxy_manager_for(*arguments, **{**options, **self._more})
 
 
 def _context(ca_bundle: str) -> ssl.SSLContext:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -472,10 +471,9 @@ def test_a_link_above_a_model_is_named(one: Callable[[str], Site]) -> None:
     site.engine.docker("rmi", "linked:1")
 
 
-def test_space_is_that_of_the_engines_disk(one: Callable[[str], Site]) -> None:
+def test_the_engines_disk_is_known(one: Callable[[str], Site]) -> None:
     site = one("docker20-buildx")
-    stat = os.statvfs(site.engine.data_root)
-    assert abs((site.open().space or 0) - stat.f_bavail * stat.f_frsize) < (1 << 30)
+    assert site.open().root == site.engine.data_root
 
 
 @pytest.mark.parametrize("kind", ["docker20-buildx", "docker28_containerd-buildx"])

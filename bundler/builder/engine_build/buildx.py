@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from bundler.builder.engine_build.context import require_free, stage_context
 from bundler.builder.engine_build.output import Redactor, Transcript, arguments_of, proxies
 from bundler.builder.engine_build.values import BuilderJob, BuildOptions, SecretSource
+from bundler.builder.engine_build.workplace import temporary_folder
 from bundler.core.errors import BuildError
 from bundler.core.progress import Progress
 
@@ -58,8 +58,8 @@ class Buildx:
     def build(self, job: BuilderJob, progress: Progress) -> None:
         """Build the job's image under its tag; raises BuildError with the failing step and the end of the output."""
         require_free(job.context, job.files, job.extra)
-        with tempfile.TemporaryDirectory(prefix="build-", dir=self._work) as folder:
-            staged, generated = Path(folder) / "context", Path(folder) / "dockerfile" / job.dockerfile_name
+        with temporary_folder(self._work, "build-") as folder:
+            staged, generated = folder / "context", folder / "dockerfile" / job.dockerfile_name
             stage_context(staged, job.context, job.files, job.extra)
             generated.parent.mkdir()
             generated.write_text(job.dockerfile, encoding="utf-8")

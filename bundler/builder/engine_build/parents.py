@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import tarfile
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -24,6 +23,7 @@ from bundler.builder.engine_build.looking import (
     require_image,
 )
 from bundler.builder.engine_build.values import PRIVATE_DIRECTORY, BuilderJob, BuiltImage, PrivateParts, PrivateVariable
+from bundler.builder.engine_build.workplace import temporary_folder
 from bundler.core.docker_api import EngineClient
 from bundler.core.progress import Progress, SilentProgress
 
@@ -79,13 +79,13 @@ class ParentMaker:
         lines = [f"FROM {image.tag if image else SCRATCH}", f"ADD {_ARCHIVE} /"]
         if variables:
             lines.append("ENV " + " ".join(f'{name}="{value}"' for name, value in variables.items()))
-        with tempfile.TemporaryDirectory(prefix="parent-", dir=self._work) as folder:
-            (Path(folder) / _ARCHIVE).write_bytes(archive)
+        with temporary_folder(self._work, "parent-") as folder:
+            (folder / _ARCHIVE).write_bytes(archive)
             job = BuilderJob(
                 label=f"the private parent {tag}",
                 dockerfile_name="Dockerfile",
                 dockerfile="\n".join(lines) + "\n",
-                context=Path(folder),
+                context=folder,
                 files=(_ARCHIVE,),
                 extra={},
                 args={},
