@@ -1,0 +1,90 @@
+"""``bundler build`` as a person types it, on real engines, from recipe to kit."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bundler.core.kit import TrustPolicy
+from bundler.core.progress import SilentProgress
+from bundler.core.verify import verify_kit
+from testbed.engines import RunningEngine
+from tests.support.build_site import BUSYBOX, build_site, images_in
+
+
+@pytest.mark.engine
+def test_a_recipe_becomes_a_kit_and_nothing_stays_in_the_engine(any_engine: RunningEngine, tmp_path: Path) -> None:
+    with build_site(tmp_path, any_engine) as site:
+        before = images_in(any_engine)
+        kit = site.build()
+        assert verify_kit(kit, TrustPolicy(), SilentProgress()).problems == ()
+        after = [line for line in images_in(any_engine) if "bundler.invalid/cache" not in line]
+        named = [line for line in after if not line.startswith("<none>")]
+        assert named == [line for line in before if not line.startswith("<none>")]
+        assert any(line.startswith(BUSYBOX) for line in named)
+        subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=kit, check=True)
+        assert [path.name for path in site.output.iterdir()] == [kit.name]
+
+        lock = json.loads((site.recipe / "recipe.lock").read_bytes())
+        assert lock["models"][0]["commit"] == site.hub.commit("acme/tiny")
+        assert all(file["sha256"] for file in lock["models"][0]["files"])
+
+
+@pytest.mark.engine
+def test_a_second_build_of_the_same_images_gives_the_same_bundle(docker20: RunningEngine, tmp_path: Path) -> None:
+    with build_site(tmp_path, docker20) as site:
+        epoch = {"SOURCE_DATE_EPOCH": "1700000000"}
+        first = (site.build("--rehearse", "off", env=epoch) / "SHA256SUMS").read_text()
+        site.hub.forget_requests()
+        second = (site.build("--rehearse", "off", env=epoch) / "SHA256SUMS").read_text()
+        assert second == first
+        assert site.hub.requests() == [], "everything was locked and here"
+
+
+@pytest.mark.engine
+def test_load_brings_the_composed_images_in_under_their_names(docker20: RunningEngine, tmp_path: Path) -> None:
+    with build_site(tmp_path, docker20) as site:
+        try:
+            site.build("--rehearse", "off", "--load")
+            shown = docker20.docker(
+                "run", "--rm", "--network", "none", "small:1.0.0", "cat", "/app/models/tiny/config.json"
+            )
+            assert "hidden_size" in shown
+            labels = json.loads(docker20.docker("inspect", "--format", "{{json .Config.Labels}}", "small:1.0.0"))
+            assert labels["tiny.model"] == f"acme/tiny@{site.hub.commit('acme/tiny')}"
+        finally:
+            docker20.docker("rmi", "small:1.0.0", "small:base")
+
+
+@pytest.mark.engine
+def test_the_mounted_rehearsal_runs_the_checks_before_anything_is_written(
+    docker20: RunningEngine, tmp_path: Path
+) -> None:
+    with build_site(tmp_path, docker20) as site:
+        site.build("--rehearse", "mounted")
+        checks = json.loads((site.kit / "papers" / "checks.json").read_bytes())
+        assert checks["rehearsal"] == "mounted"
+        assert [check["name"] for check in checks["checks"]] == ["answers"]
+        recipe = site.recipe / "recipe.yaml"
+        recipe.write_text(recipe.read_text().replace("hidden_size", "no such text").replace("1.0.0\np", "2.0.0\np"))
+        done = site.run("--rehearse", "mounted")
+        assert done.returncode == 9
+        assert "printed nothing like" in done.stderr
+        assert [path.name for path in site.output.iterdir()] == [site.kit.name]
+
+
+@pytest.mark.engine
+def test_a_check_that_fails_in_the_rehearsal_leaves_no_kit(docker20: RunningEngine, tmp_path: Path) -> None:
+    with build_site(tmp_path, docker20) as site:
+        recipe = site.recipe / "recipe.yaml"
+        recipe.write_text(recipe.read_text().replace("hidden_size", "no such text"))
+        before = images_in(docker20)
+        done = site.run()
+        assert done.returncode == 9, done.stderr
+        assert "check answers: printed nothing like 'no such text'" in done.stderr
+        assert not any(site.output.iterdir())
+        kept = [line for line in images_in(docker20) if "bundler.invalid/cache" not in line and "<none>" not in line]
+        assert kept == [line for line in before if "bundler.invalid/cache" not in line and "<none>" not in line]
