@@ -1,0 +1,187 @@
+"""What ``open_bundle`` refuses although every sum holds: metadata that contradict each other, made to fit by an author.
+
+Each case changes a value of ``bundle.json`` (or a config, or a manifest) and lists everything anew, as somebody who
+writes bundles of their own would.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bundler.core.bundle import open_bundle
+from bundler.core.digest import Digest
+from bundler.core.errors import BundleError, BundlerError, PreconditionError
+from bundler.core.kit import TrustPolicy
+from bundler.core.layout import BUNDLE_JSON
+from bundler.core.oci import canonical_json
+from tests.faults.test_bundle_bytes import Buffered, opened, relisted, split
+from tests.support.tiny_bundle import make_tiny_kit
+
+Document = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    kit = make_tiny_kit(tmp_path_factory.mktemp("tiny"))
+    return next(kit.glob("*.tar")).read_bytes()
+
+
+def with_manifest(content: bytes, change: Callable[[Document], object]) -> bytes:
+    members = dict(split(content))
+    document = json.loads(members[BUNDLE_JSON])
+    change(document)
+    members[BUNDLE_JSON] = canonical_json(document)
+    return relisted(list(members.items()))
+
+
+def test_a_bundle_gives_out_images_layers_and_files(content: bytes) -> None:
+    bundle = opened(content)
+    base, app = bundle.images
+    assert [layer.kind for layer in app.layers] == ["model", "os", "app"]
+    assert app.layers[:2] == base.layers
+    assert bundle.image_entry(app).kind == "app"
+    assert b"weights" not in bundle.open_plain_layer(app.layers[2]).read()
+    blob = bundle.open_stored_layer(app.layers[0]).read()
+    assert Digest.of(blob) == app.layers[0].blob.digest
+    assert bundle.open_payload(bundle.manifest.files[0]).read() == b"services: {}\n"
+
+
+def test_unknown_keys_of_a_known_version_are_ignored(content: bytes) -> None:
+    def change(document: Document) -> None:
+        document["later"] = {"x": [1]}
+        document["images"][0]["later"] = 1
+
+    assert opened(with_manifest(content, change)).manifest.name == "tiny"
+
+
+def test_a_newer_format_is_said_before_anything_else(content: bytes) -> None:
+    def change(document: Document) -> None:
+        document.clear()
+        document["format_version"] = 2
+
+    with pytest.raises(BundleError, match="format 2, this bundler reads format 1"):
+        opened(with_manifest(content, change))
+
+
+def _set(*path: Any, value: Any) -> Callable[[Document], None]:
+    def change(document: Document) -> None:
+        place: Any = document
+        for key in path[:-1]:
+            place = place[key]
+        place[path[-1]] = value
+
+    return change
+
+
+OTHER = "sha256:" + "0" * 64
+LONE = "\ud800"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _set("images", 0, "layers", 0, "diff_id", value=OTHER),
+        _set("images", 0, "layers", 0, "size", value=1),
+        _set("images", 0, "layers", 0, "digest", value=OTHER),
+        _set("images", 0, "layers", 1, "uncompressed_size", value=1),
+        _set("images", 0, "layers", 0, "media_type", value="x/y"),
+        _set("images", 0, "layers", 0, "kind", value="os"),
+        _set("images", 0, "layers", 1, "kind", value="model"),
+        _set("images", 0, "layers", 1, "model", value="m"),
+        _set("images", 0, "layers", 1, "model", value="unheard of"),
+        _set("images", 0, "layers", value=[]),
+        _set("images", 0, "models", value=[]),
+        _set("images", 0, "models", value=["m", "m"]),
+        _set("images", 0, "models", value=["other"]),
+        _set("images", 0, "reference", value="example.org/tiny:1.0.0"),
+        _set("images", 0, "reference", value="tiny:base"),
+        _set("images", 0, "image_id", value=OTHER),
+        _set("images", 0, "manifest_digest", value=OTHER),
+        _set("images", 0, "plain_manifest_digest", value=OTHER),
+        _set("images", 0, "kind", value="odd"),
+        _set("images", value=[]),
+        _set("images", value={}),
+        _set("platform", value="linux/arm64"),
+        _set("platform", value=LONE),
+        _set("name", value="../x"),
+        _set("version", value="1/2"),
+        _set("format_version", value=True),
+        _set("format_version", value=1.0),
+        _set("requires", value=[{"digest": OTHER}]),
+        _set("models", value=[]),
+        _set("models", 0, "path", value="app/m"),
+        _set("models", 0, "path", value="/app/../m"),
+        _set("models", 0, "commit", value="main"),
+        _set("models", 0, "files", 0, "path", value="../config.json"),
+        _set("models", 0, "files", 0, "path", value=LONE),
+        _set("models", 0, "files", 0, "size", value=-1),
+        _set("models", 0, "files", 0, "sha256", value=OTHER),
+        _set("files", 0, "path", value="other.yaml"),
+        _set("files", 0, "path", value="/etc/passwd"),
+        _set("files", 0, "size", value=1),
+        _set("files", value=[]),
+        _set("checks", 0, "image", value="example.org/none:1"),
+        _set("checks", 0, "kind", value="later"),
+        _set("checks", 0, "within_s", value=float("inf")),
+        _set("tools", value=[]),
+        lambda document: document["models"].append(document["models"][0]),
+        lambda document: document["models"].append({**document["models"][0], "name": "unused"}),
+        lambda document: document["images"].append(document["images"][0]),
+        lambda document: document["images"].reverse(),
+        lambda document: document["images"][1]["layers"].reverse(),
+        lambda document: document["images"].pop(),
+        lambda document: document.pop("name"),
+    ],
+)
+def test_metadata_that_contradict_each_other_are_refused(content: bytes, change: Callable[[Document], object]) -> None:
+    members = dict(split(content))
+    document = json.loads(members[BUNDLE_JSON])
+    change(document)
+    members[BUNDLE_JSON] = json.dumps(document).encode()
+    with pytest.raises(BundleError):
+        opened(relisted(list(members.items())))
+
+
+@pytest.mark.parametrize("bad", [b"", b"null", b"[]", b"{", b"\xff\xfe{\x00}\x00", b'{"a":' * 5000])
+def test_a_bundle_json_that_is_no_object(content: bytes, bad: bytes) -> None:
+    members = dict(split(content))
+    members[BUNDLE_JSON] = bad
+    with pytest.raises(BundleError):
+        opened(relisted(list(members.items())))
+
+
+@pytest.mark.parametrize("media_type", [LONE, "", 5, "application/x\n"])
+def test_a_manifest_with_an_odd_media_type(content: bytes, media_type: object) -> None:
+    """It would be rendered into the indexes."""
+    members, bundle = dict(split(content)), opened(content)
+    image = bundle.images[0]
+    document = {**json.loads(image.manifest), "mediaType": media_type}
+    manifest = json.dumps(document).encode()
+    old, new = image.manifest_digest, Digest.of(manifest)
+    renamed = {name.replace(old.hex, new.hex): data for name, data in members.items()}
+    renamed[f"blobs/sha256/{new.hex}"] = manifest
+    renamed[BUNDLE_JSON] = renamed[BUNDLE_JSON].replace(old.hex.encode(), new.hex.encode())
+    with pytest.raises(BundleError, match="media type"):
+        opened(relisted(list(renamed.items())))
+
+
+def test_the_buffered_members_serve_like_a_file(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "bare.tar"
+    path.write_bytes(content)
+    bundle = open_bundle(path, TrustPolicy())
+    assert bundle.kit.directory is None
+    assert tuple(bundle.members.names()) == Buffered(content).names()
+
+
+def test_what_is_not_there_or_no_bundle_is_said(tmp_path: Path) -> None:
+    with pytest.raises(PreconditionError, match="no such file"):
+        open_bundle(tmp_path / "missing", TrustPolicy())
+    for data in (b"", b"text", bytes(1024), b"x" * 5000):
+        (tmp_path / "file").write_bytes(data)
+        with pytest.raises(BundlerError):
+            open_bundle(tmp_path / "file", TrustPolicy())
