@@ -63,6 +63,7 @@ def install(kit: Path, engine: Engine, host: Host, options: InstallOptions, prog
         standing = _standing_receipt(bundle, engine, facts, host, options)
         if standing is not None:
             progress.note(f"nothing to do: {bundle.manifest.title} is installed, and all of it stands")
+            journal.finish(image.engine_id for image in standing.images)
             return Outcome(standing, already=True)
         files = _plan_files(bundle, host, facts, options)
         vouched = receipts.vouched_blobs(host, engine, facts.engine_id) | journal.standing_blobs

@@ -119,10 +119,10 @@ class Journal:
 
     def forget_images(self, *, all_kits: bool = False, but: Iterable[Digest] = ()) -> None:
         """Remove what was brought of this kit, or of all, from the engine and from the journal."""
-        images = self._entries.images
+        images, staying = self._entries.images, frozenset(but)
         ours = [image_id for image_id, image in images.items() if all_kits or image.kit == self._kit]
         # The last one brought holds the layers of those before it: it goes first.
-        self._engine.forget([image_id for image_id in reversed(ours) if image_id not in set(but)])
+        self._engine.forget([image_id for image_id in reversed(ours) if image_id not in staying])
         for image_id in ours:
             del images[image_id]
         self._write()

@@ -227,6 +227,27 @@ def test_kept_layers_of_a_kit_that_is_refused_later_go(site: Site, kit: Path, tm
     assert site.state_files() == []
 
 
+def test_killed_after_the_receipt(any_site: Site, tmp_path: Path) -> None:
+    """The receipt ends the run: what comes after it is only tidied up, and nothing is put back."""
+    before = any_site.standing()
+    kit = make_bundle(tmp_path / "a")
+    script = (
+        "import os\n"
+        "from bundler.installer.journal import Journal\n"
+        "Journal.finish = lambda journal, image_ids: os.kill(os.getpid(), 9)\n"
+        "from bundler.__main__ import main\n"
+        "main()\n"
+    )
+    assert any_site.run_script(script, "install", kit).returncode == -signal.SIGKILL
+    installed = any_site.standing()
+    assert set(installed.names) - set(before.names) == NAMES
+    assert any(name.startswith("journals") for name in any_site.state_files())
+    assert any_site.install(kit).already
+    assert any_site.standing() == installed
+    assert not any(name.startswith("journals") for name in any_site.state_files())
+    assert any_site.audit().findings == ()
+
+
 def test_two_at_once(site: Site, kit: Path, tmp_path: Path) -> None:
     before = site.standing()
     with stalling_proxy(tmp_path, site.running.socket, MODEL_SIZE // 2) as proxy:
