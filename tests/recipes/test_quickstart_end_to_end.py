@@ -159,10 +159,20 @@ def test_history_reads_like_that_of_an_image_that_an_engine_built(shown: Shown, 
     lines = docker(shown, "history", "--no-trunc", "--human=false", "--format", "{{json .}}", APP).splitlines()
     history = [json.loads(line) for line in lines]  # the newest first
     created_by = [entry["CreatedBy"] for entry in history]
-    steps = ('CMD ["python" "-m" "service.server"]', "HEALTHCHECK", "EXPOSE", "service", "texts", "USER 10001:10001")
-    found = [next(n for n, text in enumerate(created_by) if step in text) for step in steps]
+    instructions = (
+        *('CMD ["python" "-m" "service.server"]', "HEALTHCHECK", "EXPOSE", "/app/service/", "/app/texts/"),
+        *(
+            "USER 10001:10001",
+            "WORKDIR /app",
+            "ENV PATH=/opt/venv/bin",
+            "useradd --uid 10001",
+            "python3 -m venv /opt/venv",
+        ),
+    )
+    found = [next(n for n, text in enumerate(created_by) if step in text) for step in instructions]
     assert found == sorted(found)
-    assert all(created_by)
+    assert len(set(found)) == len(found)
+    assert all(entry["CreatedBy"] or entry["Comment"].startswith("Imported") for entry in history)
     layers = len(inspected["RootFS"]["Layers"])
     lowest = history[-1]
     assert REPO_ID in lowest["CreatedBy"] + lowest["Comment"]
