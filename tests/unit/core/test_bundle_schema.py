@@ -1,0 +1,80 @@
+"""The published schema and the reader agree: on a real ``bundle.json``, and on what each of them refuses."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from bundler.core.bundle_manifest import parse_bundle_manifest
+from bundler.core.errors import BundleError
+from tests.support.tiny_bundle import make_tiny_kit
+
+SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "bundle.schema.json").read_text(encoding="utf-8"))
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    kit = make_tiny_kit(tmp_path_factory.mktemp("tiny"))
+    value: dict[str, Any] = json.loads((kit / "head" / "bundle.json").read_bytes())
+    return value
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Every key of every object."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    here = [(*path, key) for key, _ in items]
+    return [*here, *(place for key, each in items for place in places(each, (*path, key)))]
+
+
+def changed(document: dict[str, Any], place: tuple[Any, ...], value: Any) -> dict[str, Any]:
+    whole = copy.deepcopy(document)
+    inner: Any = whole
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    return whole
+
+
+def accepted_by_reader(value: dict[str, Any]) -> bool:
+    try:
+        parse_bundle_manifest(json.dumps(value).encode(), "test")
+    except BundleError:
+        return False
+    return True
+
+
+def test_the_schema_is_one_and_takes_a_real_bundle(document: dict[str, Any]) -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    VALIDATOR.validate(document)
+    assert accepted_by_reader(document)
+
+
+def test_every_key_that_is_written_stands_in_the_schema(document: dict[str, Any]) -> None:
+    for properties, value in (
+        (SCHEMA["properties"], document),
+        (SCHEMA["$defs"]["image"]["properties"], document["images"][0]),
+        (SCHEMA["$defs"]["layer"]["properties"], document["images"][0]["layers"][0]),
+        (SCHEMA["$defs"]["model"]["properties"], document["models"][0]),
+        (SCHEMA["$defs"]["file"]["properties"], document["files"][0]),
+        (SCHEMA["$defs"]["check"]["properties"], document["checks"][0]),
+    ):
+        assert set(properties) == set(value)
+
+
+@pytest.mark.parametrize("value", [None, True, -1, "", "../x", [], {}, [1], {"a": 1}])
+def test_what_the_reader_takes_the_schema_takes(document: dict[str, Any], value: Any) -> None:
+    """At every place of a real document; the schema may be stricter only where the reader checks against the tar."""
+    for place in places(document):
+        other = changed(document, place, value)
+        if VALIDATOR.is_valid(other) and not accepted_by_reader(other):
+            # What no schema can say: a name that must be one of another list, a list that later readers take.
+            assert place[-1] in {"models", "requires"} or place[-2:-1] == ("models",), (place, value)
+        if accepted_by_reader(other) and not VALIDATOR.is_valid(other):
+            # The reader compares these with the layers and images of the tar, beyond their form.
+            assert place[-1] in {"kind", "model"}, (place, value)
