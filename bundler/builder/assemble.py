@@ -15,11 +15,12 @@ from bundler.builder.compose import Foundation, PlacedModel, Release, compose_ap
 from bundler.builder.compress import Compression, Sink, compress_chunks
 from bundler.builder.conflicts import ImageAbove, ModelPlace, require_models_whole
 from bundler.builder.describe import FinishedImage, describe_bundle, describe_model
+from bundler.builder.engine_build.values import PRIVATE_DIRECTORY
 from bundler.builder.engine_part import EnginePart
 from bundler.builder.hub.snapshot import Snapshot
 from bundler.builder.layer import ChangedFileError, layer_chunks
 from bundler.builder.layer_filter import without_entries
-from bundler.builder.layer_scan import LayerScan, scan_layer
+from bundler.builder.layer_scan import LayerScan, parts_of, related, scan_layer
 from bundler.builder.model_tree import ModelTree, TreeFile, hub_cache_tree, model_entries
 from bundler.builder.payload import payload_of
 from bundler.builder.recipe import ModelSpec, Recipe
@@ -28,6 +29,7 @@ from bundler.builder.staged_blobs import StagedBlob, StagedBlobs
 from bundler.builder.writer import BundleWriter
 from bundler.core.bundle_manifest import BundleManifest
 from bundler.core.digest import Digest
+from bundler.core.errors import BuildError, Problem
 from bundler.core.oci import Image, Layer
 from bundler.core.progress import Progress
 from bundler.core.readers import decompress
@@ -60,12 +62,14 @@ def keep_models_whole(part: EnginePart, models: Sequence[LocalModel], staged: St
     Raises BuildError with everything that would change or hide a model.
     """
     places = [ModelPlace(model.tree.name, model.tree.path) for model in models]
-    paths = [model.tree.path for model in models]
+    paths = [*(place.path for place in places), PRIVATE_DIRECTORY]
+    stacks = (part.base, *part.apps)
     scans: dict[Digest, LayerScan] = {}
-    for diff_id, blob in part.packed.items():
-        with _plain(blob) as stream:
+    for diff_id in {layer.diff_id for stack in stacks for layer in stack.layers}:
+        with _plain(part.packed[diff_id]) as stream:
             scans[diff_id] = scan_layer(stream, paths, str(diff_id))
-    images = [_above(stack, scans) for stack in (part.base, *part.apps)]
+    images = [_above(stack, scans) for stack in stacks]
+    _require_nothing_private(images)
     droppable = require_models_whole(places, images)
     if not droppable:
         return part
@@ -77,6 +81,29 @@ def keep_models_whole(part: EnginePart, models: Sequence[LocalModel], staged: St
         apps=tuple(with_layers(app, layers) for app in part.apps),
         packed={**part.packed, **{blob.diff_id: blob for blob in replaced.values()}},
     )
+
+
+def _require_nothing_private(images: Iterable[ImageAbove]) -> None:
+    """What only the build may see (a company's CA) was dropped with its own layers; a copy of it must not travel."""
+    private = parts_of(PRIVATE_DIRECTORY)
+    found = {
+        (step.told, touch.name): image.name
+        for image in images
+        for step, scan in image.layers
+        for touch in scan.touches
+        if related(touch.path, private) and touch.path
+    }
+    problems = [
+        Problem(f"{image}, {told}", f"carries {name}, which only the build may see")
+        for (told, name), image in found.items()
+    ]
+    if problems:
+        raise BuildError(
+            "an image carries what bundler gave to the build alone",
+            where=problems[0].where,
+            remedy="copy single directories from other stages, not the whole of `/`",
+            problems=problems[:20],
+        )
 
 
 def _plain(blob: StagedBlob) -> BinaryIO:

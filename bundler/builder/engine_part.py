@@ -102,4 +102,4 @@ def _derive(
 
 def _apart(name: Reference, exported: ExportedImage[StagedBlob], built: BuiltImage) -> Stack:
     layers = [blob.compressed.layer("os") for blob in exported.layers]
-    return without_private(take_apart(str(name), exported.config, layers), built.private)
+    return without_private(take_apart(name.familiar, exported.config, layers), built.private)
