@@ -83,12 +83,12 @@ def keep_models_whole(part: EnginePart, models: Sequence[LocalModel], staged: St
     )
 
 
-def _require_nothing_private(images: Iterable[ImageAbove]) -> None:
+def _require_nothing_private(images: Sequence[ImageAbove]) -> None:
     """What only the build may see (a company's CA) was dropped with its own layers; a copy of it must not travel."""
     private = parts_of(PRIVATE_DIRECTORY)
     found = {
         (step.told, touch.name): image.name
-        for image in images
+        for image in reversed(images)  # the base comes first, and what it brought is its own fault
         for step, scan in image.layers
         for touch in scan.touches
         if related(touch.path, private) and touch.path
