@@ -18,8 +18,8 @@ from bundler.core.digest import Digest
 from bundler.core.errors import BundleError, BundlerError, PreconditionError
 from bundler.core.kit import TrustPolicy
 from bundler.core.layout import BUNDLE_JSON
-from bundler.core.oci import canonical_json
-from tests.faults.test_bundle_bytes import Buffered, opened, relisted, split
+from bundler.core.oci import Descriptor, canonical_json, render_plain_manifest
+from tests.faults.test_bundle_bytes import Buffered, joined, opened, relisted, split
 from tests.support.tiny_bundle import make_tiny_kit
 
 Document = dict[str, Any]
@@ -185,3 +185,127 @@ def test_what_is_not_there_or_no_bundle_is_said(tmp_path: Path) -> None:
         (tmp_path / "file").write_bytes(data)
         with pytest.raises(BundlerError):
             open_bundle(tmp_path / "file", TrustPolicy())
+
+
+def replaced(content: bytes, name: str, data: bytes) -> bytes:
+    return relisted([(each, data if each == name else old) for each, old in split(content)])
+
+
+@pytest.mark.parametrize("name", ["index.json", "manifest.json", "oci-layout"])
+def test_an_index_that_names_something_else(content: bytes, name: str) -> None:
+    for data in (b"{}", b"[]", dict(split(content))[name] + b"\n"):
+        with pytest.raises(BundleError, match="does not name the images"):
+            opened(replaced(content, name, data))
+
+
+def test_members_listed_in_another_order_or_not_at_all(content: bytes) -> None:
+    members = split(content)
+    lines = members[-1][1].splitlines(keepends=True)
+    for listed, told in (
+        ([lines[1], lines[0], *lines[2:]], "another order"),
+        (lines[1:], "does not list"),
+        ([*lines, b"0" * 64 + b"  more\n"], "missing"),
+        ([], "does not list"),
+    ):
+        with pytest.raises(BundleError, match=told):
+            opened(joined([*members[:-1], ("MEMBERS", b"".join(listed))]))
+
+
+@pytest.mark.parametrize("name", ["bundle.json", "index.json", "manifest.json", "oci-layout"])
+def test_a_bundle_without_one_of_its_metadata(content: bytes, name: str) -> None:
+    with pytest.raises(BundleError, match=r"lacks bundle\.json"):
+        opened(relisted([member for member in split(content) if member[0] != name]))
+
+
+def test_metadata_beyond_all_measure_are_not_read(content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bundler.core.bundle.MAX_METADATA_SIZE", 1000)
+    with pytest.raises(BundleError, match="larger than 1000 bytes"):
+        opened(content)
+
+
+def forged(content: bytes, change: Callable[[Document, Document], object]) -> bytes:
+    """The first image with another config and manifest, every digest that follows from them made to fit."""
+    bundle, members = opened(content), dict(split(content))
+    image = bundle.images[0]
+    config, manifest = json.loads(image.config), json.loads(image.manifest)
+    change(config, manifest)
+    new_config = canonical_json(config)
+    if manifest["config"]["digest"] == str(image.image_id):
+        manifest["config"] = Descriptor.of(manifest["config"]["mediaType"], new_config).to_json()
+    new_manifest = canonical_json(manifest)
+    texts = {
+        image.image_id.hex: Digest.of(new_config).hex,
+        image.manifest_digest.hex: Digest.of(new_manifest).hex,
+        bundle.manifest.images[0].plain_manifest_digest.hex: Digest.of(
+            render_plain_manifest(new_config, image.layers)
+        ).hex,
+    }
+    members[f"blobs/sha256/{image.image_id.hex}"] = new_config
+    members[f"blobs/sha256/{image.manifest_digest.hex}"] = new_manifest
+
+    def fitted(text: str) -> str:
+        for old, new in texts.items():
+            text = text.replace(old, new)
+        return text
+
+    metadata = ("bundle.json", "index.json", "manifest.json")
+    done = {
+        fitted(name): fitted(data.decode()).encode() if name in metadata else data for name, data in members.items()
+    }
+    return relisted(list(done.items()))
+
+
+def test_a_forgery_that_fits_in_all_places_is_another_bundle(content: bytes) -> None:
+    """The helper itself makes whole bundles, so that what the next test finds is what it is after."""
+
+    def change(config: Document, manifest: Document) -> None:
+        config["author"] = "a"
+
+    bundle = opened(forged(content, change))
+    assert json.loads(bundle.images[0].config)["author"] == "a"
+    assert bundle.images[0].image_id != opened(content).images[0].image_id
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda config, manifest: config["rootfs"].update(diff_ids=[OTHER]), "diff_ids"),
+        (lambda config, manifest: config.pop("rootfs"), "diff_ids"),
+        (lambda config, manifest: config.update(rootfs=[]), "diff_ids"),
+        (lambda config, manifest: config.update(architecture="arm64"), "linux/arm64"),
+        (lambda config, manifest: config.update(variant="v8"), "linux/amd64/v8"),
+        (lambda config, manifest: manifest["config"].update(digest=OTHER), "another config"),
+        (lambda config, manifest: manifest["layers"].reverse(), "other layers"),
+        (lambda config, manifest: manifest["layers"].pop(), "other layers"),
+        (lambda config, manifest: manifest.pop("layers"), "other layers"),
+        (lambda config, manifest: manifest.update(layers=[1, 2]), "other layers"),
+        (lambda config, manifest: manifest["layers"][0].update(size=1), "other layers"),
+        (lambda config, manifest: manifest["layers"][0].update(mediaType="x/y"), "other layers"),
+    ],
+)
+def test_configs_and_manifests_that_say_something_else(
+    content: bytes, change: Callable[[Document, Document], object], told: str
+) -> None:
+    with pytest.raises(BundleError, match=told):
+        opened(forged(content, change))
+
+
+def test_a_head_that_is_not_the_tars(tmp_path: Path) -> None:
+    """Its sums fit: whoever changed the head changed them too."""
+    kit = make_tiny_kit(tmp_path)
+    head = kit / "head" / BUNDLE_JSON
+    old = Digest.of(head.read_bytes()).hex
+    head.write_bytes(head.read_bytes().replace(b'"tiny"', b'"tidy"'))
+    sums = kit / "SHA256SUMS"
+    sums.write_text(sums.read_text().replace(old, Digest.of(head.read_bytes()).hex))
+    with pytest.raises(BundleError, match="differs from the tar's"):
+        open_bundle(kit, TrustPolicy())
+
+
+def test_a_sum_in_members_that_is_not_the_blobs_name(content: bytes) -> None:
+    """Refused by the opening, before a byte of the blob is read."""
+    members = split(content)
+    first, rest = members[-1][1].split(b"\n", 1)
+    assert first[66:].startswith(b"blobs/")
+    with pytest.raises(BundleError, match="another digest in MEMBERS"):
+        opened(joined([*members[:-1], ("MEMBERS", b"0" * 64 + first[64:] + b"\n" + rest)]))
