@@ -19,7 +19,6 @@ from bundler.core.digest import Digest
 from bundler.core.errors import BuildError, PreconditionError
 from bundler.core.oci import LAYER_ZSTD, Descriptor
 from bundler.core.progress import Task
-from bundler.core.readers import open_plain
 
 
 @dataclass(frozen=True)
@@ -33,11 +32,6 @@ class StagedBlob:
     def diff_id(self) -> Digest:
         """Digest of the plain layer."""
         return self.compressed.diff_id
-
-    def open_plain(self) -> BinaryIO:
-        """The plain layer, checked; raises BundleError on the way where the blob was damaged."""
-        layer = self.compressed.layer("os")
-        return open_plain(layer, self.path.open("rb"), str(self.path))
 
 
 class StagedBlobs:
