@@ -36,7 +36,7 @@ from bundler.builder.papers import papers_of
 from bundler.builder.prepare import staged_trees
 from bundler.builder.recipe import Recipe
 from bundler.builder.recipe_file import load_recipe
-from bundler.builder.resolve import record_digests, resolve, with_arguments
+from bundler.builder.resolve import PatientSource, record_digests, resolve, with_arguments
 from bundler.builder.space import Need, require_space
 from bundler.builder.staged_blobs import EngineLayers, StagedBlobs
 from bundler.builder.state import Cache
@@ -139,7 +139,8 @@ class _Build:
         """All steps, in their order."""
         step = self._steps.begin
         step("resolve models and images")
-        lock = resolve(self._recipe, self._source, self._world, self._progress)
+        source = PatientSource(self._source, self._settings.retry, self._progress)
+        lock = resolve(self._recipe, source, self._world, self._progress)
         step("check disk space")
         self._require_space_for_models(lock)
         step("download models")

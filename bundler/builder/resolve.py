@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from bundler.builder.agreement import AskedImage, asked_images, require_agreement
+from bundler.builder.hub.retry import Clock, ExhaustedError, RetryPolicy, SystemClock, TransientError, retried
 from bundler.builder.hub.snapshot import Snapshot
 from bundler.builder.hub.source import Source
-from bundler.builder.lock import LOCK_FILE, Lock, LockedImage, read_lock, write_lock
-from bundler.builder.recipe import BuildSpec, Recipe
+from bundler.builder.lock import LOCK_FILE, Lock, LockedImage, LockedModel, read_lock, write_lock
+from bundler.builder.recipe import BuildSpec, ModelSpec, Recipe
+from bundler.core.errors import DownloadError
 from bundler.core.progress import Progress
 
 
@@ -32,7 +35,32 @@ def with_arguments(recipe: Recipe, arguments: Mapping[str, str]) -> Recipe:
     return recipe.model_copy(update={"base": base, "apps": tuple(extended(app) for app in recipe.apps)})
 
 
-def resolve(recipe: Recipe, source: Source, images: ImageSource, progress: Progress) -> Lock:
+@dataclass(frozen=True)
+class PatientSource:
+    """A source that is asked again, as the policy says, where another attempt may help."""
+
+    source: Source
+    policy: RetryPolicy
+    progress: Progress
+    clock: Clock = SystemClock()  # noqa: RUF009 - it has no state
+
+    def resolve(self, wanted: ModelSpec) -> LockedModel:
+        """What the wanted revision is; raises DownloadError that names the model and the number of tries."""
+
+        def told(attempt: int, error: TransientError, pause_s: float) -> None:
+            self.progress.note(f"{wanted.name}: attempt {attempt} failed ({error}); the next one in {pause_s:.0f} s")
+
+        try:
+            return retried(lambda: self.source.resolve(wanted), self.policy, self.clock, told)
+        except ExhaustedError as error:
+            raise DownloadError(
+                f"model {wanted.name}: no answer about its files in {error.attempts} attempts ({error})",
+                where=f"{wanted.repo}@{wanted.revision} at {self.source.name}",
+                remedy="run the same command again when the network is there; or give another --endpoint",
+            ) from error
+
+
+def resolve(recipe: Recipe, source: PatientSource, images: ImageSource, progress: Progress) -> Lock:
     """The recipe's lock, made and written where there is none.
 
     Raises RecipeError where recipe and lock disagree, DownloadError or EngineError where something cannot be resolved.

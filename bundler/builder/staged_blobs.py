@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from bundler.builder.compress import Compressed, Compression, compress_stream
+from bundler.builder.engine_build.workplace import temporary_folder
 from bundler.core.atomic import write_atomic
 from bundler.core.digest import Digest
 from bundler.core.errors import BuildError, PreconditionError
@@ -56,7 +56,6 @@ class StagedBlobs:
 
         With ``diff_id`` None it is known only afterwards (a layer that bundler rewrote).
         """
-        self._directory.mkdir(parents=True, exist_ok=True)
         try:
             return self._pack(source, diff_id, task)
         except OSError as error:
@@ -67,7 +66,7 @@ class StagedBlobs:
             ) from error
 
     def _pack(self, source: BinaryIO, diff_id: Digest | None, task: Task | None) -> StagedBlob:
-        with tempfile.NamedTemporaryFile(dir=self._directory, prefix=".", suffix=".part") as sink:
+        with temporary_folder(self._directory, "packing-") as folder, (folder / "layer").open("wb") as sink:
             compressed = compress_stream(source, sink, self._compression, task)
             if diff_id is not None and compressed.diff_id != diff_id:
                 raise BuildError(
@@ -78,8 +77,7 @@ class StagedBlobs:
             sink.flush()
             os.fsync(sink.fileno())
             path = self._path(compressed.diff_id)
-            path.unlink(missing_ok=True)
-            os.link(sink.name, path)
+            Path(sink.name).replace(path)
         facts = {
             "digest": str(compressed.blob.digest),
             "size": compressed.blob.size,

@@ -14,15 +14,18 @@ from bundler.core.errors import PreconditionError
 _POLL_S = 0.2
 
 
+class HeldLockError(PreconditionError):
+    """Another run holds the lock."""
+
+
 @contextmanager
 def exclusive_lock(path: Path, subject: str, timeout_s: float = 0.0) -> Iterator[None]:
     """Hold the lock at ``path`` while the block runs; it ends with the process, however that ends.
 
     ``subject`` says what is locked, for the message. Waits ``timeout_s`` seconds for another run to finish, then
-    raises PreconditionError.
+    raises HeldLockError; PreconditionError where the lock cannot be made.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = _open(path)
     try:
         _acquire(descriptor, path, subject, timeout_s)
         os.ftruncate(descriptor, 0)
@@ -30,6 +33,18 @@ def exclusive_lock(path: Path, subject: str, timeout_s: float = 0.0) -> Iterator
         yield
     finally:
         os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise PreconditionError(
+            f"the lock on {path.name} cannot be made: {error.strerror}",
+            where=str(error.filename or path),
+            remedy="make the directory writable, or choose another one",
+        ) from error
 
 
 def _acquire(descriptor: int, path: Path, subject: str, timeout_s: float) -> None:
@@ -40,7 +55,7 @@ def _acquire(descriptor: int, path: Path, subject: str, timeout_s: float) -> Non
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
-                raise PreconditionError(
+                raise HeldLockError(
                     f"another run (process {holder}) is working on {subject}",
                     where=str(path),
                     remedy="wait until it has finished, or give --lock-timeout SECONDS to wait for it",

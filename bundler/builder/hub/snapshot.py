@@ -7,9 +7,12 @@ are used: the pass that makes the layer compares it, and gives back a damaged fi
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -20,8 +23,14 @@ from bundler.builder.hub.transfer import WORTHWHILE_SIZE, transfer
 from bundler.builder.lock import LockedFile, LockedModel
 from bundler.core.atomic import sync_directory
 from bundler.core.digest import CHUNK_BYTES
-from bundler.core.errors import DownloadError
+from bundler.core.errors import DownloadError, PreconditionError
+from bundler.core.locking import HeldLockError, exclusive_lock
 from bundler.core.progress import Progress, Task
+
+#: For another build that fetches the same model, which may be large and its line slow.
+_LONGEST_WAIT_S = 24 * 3600.0
+#: What an attempt writes to, beside the file's own name.
+_PART = re.compile(r"\.(?P<name>.+)\.[0-9]+\.part")
 
 
 @dataclass(frozen=True)
@@ -66,8 +75,24 @@ class Fetcher:
         Raises DownloadError that names the model, the file and the number of tries. Finished files are kept.
         """
         directory = self.directory(model)
-        files = tuple(self._bring(model, file, directory / file.path) for file in model.files)
+        with self._alone(model), _kept(directory):
+            _sweep(directory, model)
+            files = tuple(self._bring(model, file, directory / file.path) for file in model.files)
         return Snapshot(model.model_copy(update={"files": files}), directory)
+
+    @contextmanager
+    def _alone(self, model: LockedModel) -> Iterator[None]:
+        """Two builds share a cache: the second one waits, and finds the files that the first one fetched."""
+        directory = self.directory(model)
+        lock = self.cache / "locks" / f"{directory.parent.name}--{directory.name}.lock"
+        try:
+            with exclusive_lock(lock, f"the model {model.name}"):
+                yield
+                return
+        except HeldLockError as error:
+            self.progress.note(f"{model.name}: waiting, since {error.what}")
+        with exclusive_lock(lock, f"the model {model.name}", _LONGEST_WAIT_S):
+            yield
 
     def _bring(self, model: LockedModel, file: LockedFile, path: Path) -> LockedFile:
         if not _is_here(path, file):
@@ -188,6 +213,28 @@ class _HashingFile:
 
     def truncate(self) -> int:
         return self._raw.truncate()
+
+
+def _sweep(directory: Path, model: LockedModel) -> None:
+    """Remove what killed runs left of files that they had begun; nobody else is here, as the lock says."""
+    for parent, name in {(path.parent, path.name) for path in (directory / file.path for file in model.files)}:
+        for path in parent.glob(f".{glob.escape(name)}.*.part"):
+            found = _PART.fullmatch(path.name)
+            if found and found["name"] == name:
+                path.unlink()
+
+
+@contextmanager
+def _kept(directory: Path) -> Iterator[None]:
+    """A full or read-only disk is told as what it is."""
+    try:
+        yield
+    except OSError as error:
+        raise PreconditionError(
+            f"a model cannot be kept: {error.strerror}",
+            where=str(directory),
+            remedy="free some space there, or choose another cache by XDG_CACHE_HOME",
+        ) from error
 
 
 def _digests(path: Path, file: LockedFile) -> _Digests:
