@@ -13,7 +13,7 @@ from pathlib import Path
 from bundler.core.docker_api import connect
 from bundler.core.errors import BundlerError
 from demo_steps.host_engine import HOST_ENGINE, disk_size
-from demo_steps.names import INSTALLED, remove_images, require_free
+from demo_steps.names import INSTALLED, cached_images_removed, remove_images, require_free
 from demo_steps.stage import Stage, Step, StepError
 from testbed.engines import EngineDaemon
 from testbed.netns import isolated, unprivileged
@@ -50,8 +50,10 @@ def connected_host(stage: Stage) -> Iterator[ConnectedHost]:
                 engine = stack.enter_context(_daemon().running())
                 step.say(f"none answered; started Docker {engine.version}, store {engine.store}")
                 host = ConnectedHost(engine.base_url, engine.environment(), own=True)
-            elif os.geteuid() != 0:
-                require_free(step, host.env)  # here is installed as well
+            else:
+                if os.geteuid() != 0:
+                    require_free(step, host.env)  # here is installed as well
+                stack.enter_context(cached_images_removed(step, host.env))
         yield host
 
 

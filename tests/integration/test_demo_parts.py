@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from bundler.builder.engine_build.tags import CACHE
 from demo_steps.hosts import ConnectedHost, connected_host, isolated_host
 from demo_steps.names import require_free
 from demo_steps.sources import BASE_TAG, embedded_base
@@ -129,6 +130,7 @@ def test_an_engine_that_answers_is_used_and_left_as_it_was(
             assert base == BASE_TAG
             out = docker20.docker("run", "--rm", "--network", "none", base, "python3", "-m", "venv", "--help")
             assert "usage: venv" in out
+            docker20.docker("tag", base, f"{CACHE}:0123456789abcdef")  # as a build does
     assert docker20.docker("image", "ls", "--quiet", "--all") == before
 
 
