@@ -11,20 +11,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from bundler.builder.compose import Foundation, PlacedModel, Release, compose_app, compose_base
+from bundler.builder.compose import Foundation, PlacedModel, Release, compose_app, compose_base, require_few
 from bundler.builder.compress import Compression, Sink, compress_chunks
 from bundler.builder.conflicts import ImageAbove, ModelPlace, require_models_whole
 from bundler.builder.describe import FinishedImage, describe_bundle, describe_model
 from bundler.builder.engine_build.values import PRIVATE_DIRECTORY
 from bundler.builder.engine_part import EnginePart
 from bundler.builder.hub.snapshot import Snapshot
-from bundler.builder.layer import ChangedFileError, layer_chunks
+from bundler.builder.layer import ChangedFileError, Entry, layer_chunks, with_parents
 from bundler.builder.layer_filter import without_entries
 from bundler.builder.layer_scan import LayerScan, parts_of, related, scan_layer
+from bundler.builder.lock import Lock
 from bundler.builder.model_tree import ModelTree, TreeFile, hub_cache_tree, model_entries
 from bundler.builder.payload import payload_of
 from bundler.builder.recipe import ModelSpec, Recipe
-from bundler.builder.stack import Stack, with_layers
+from bundler.builder.stack import Stack, own_steps, with_layers
 from bundler.builder.staged_blobs import StagedBlob, StagedBlobs
 from bundler.builder.writer import BundleWriter
 from bundler.core.bundle_manifest import BundleManifest
@@ -42,6 +43,24 @@ class LocalModel:
     spec: ModelSpec
     snapshot: Snapshot
     tree: ModelTree
+
+
+def require_storable(recipe: Recipe, lock: Lock) -> None:
+    """Raise BuildError with every file of the locked models whose name cannot stand in a layer, such as ``.wh.x``."""
+    problems = []
+    for spec, locked in zip(recipe.models, lock.models, strict=True):
+        for file in locked.files:
+            try:
+                with_parents([Entry(f"{spec.path}/{file.path}".lstrip("/"))])
+            except BuildError as error:
+                problems.append(Problem(f"model {spec.name}, {locked.repo_id}@{locked.commit}", error.what))
+    if problems:
+        raise BuildError(
+            "models hold files that cannot stand in an image",
+            where=problems[0].where,
+            remedy="leave them out with `exclude:` in the recipe",
+            problems=problems,
+        )
 
 
 def local_model(spec: ModelSpec, snapshot: Snapshot) -> LocalModel:
@@ -104,6 +123,15 @@ def _require_nothing_private(images: Sequence[ImageAbove]) -> None:
             remedy="copy single directories from other stages, not the whole of `/`",
             problems=problems[:20],
         )
+
+
+def require_composable(part: EnginePart, recipe: Recipe) -> None:
+    """Raise BuildError, before a byte is written, for an app that does not stand on the base or has too many layers."""
+    below = ["model"] * len(recipe.models) + ["os"] * len(part.base.layers) + ["derived"] * (part.derived is not None)
+    require_few(part.base.name, below)
+    for app in part.apps:
+        own = own_steps(app, part.base)
+        require_few(app.name, [*below, *("app" for step in own if step.layer is not None)])
 
 
 def _plain(blob: StagedBlob) -> BinaryIO:

@@ -20,6 +20,8 @@ from bundler.builder.assemble import (
     local_model,
     packed_size,
     plain_size,
+    require_composable,
+    require_storable,
 )
 from bundler.builder.beside import OutsideWorld
 from bundler.builder.compose import OFFLINE
@@ -141,6 +143,7 @@ class _Build:
         step("resolve models and images")
         source = PatientSource(self._source, self._settings.retry, self._progress)
         lock = resolve(self._recipe, source, self._world, self._progress)
+        require_storable(self._recipe, lock)
         step("check disk space")
         self._require_space_for_models(lock)
         step("download models")
@@ -148,6 +151,7 @@ class _Build:
         step(f"build images with {self._engine.choice.told}")
         part, mounted = self._build_images(lock, models)
         step("compose")
+        require_composable(part, self._recipe)
         part = keep_models_whole(part, models, self._staged)
         sizes = [model.tree.size for model in models]
         require_space(self._needs(sum(sizes), max(sizes, default=0), part))

@@ -95,7 +95,7 @@ def _compose(
     reference: Reference, stack: Stack, steps: Sequence[Step], foundation: Foundation, release: Release
 ) -> Image:
     layers = tuple(step.layer for step in steps if step.layer is not None)
-    _require_few(reference, layers)
+    require_few(reference.familiar, [layer.kind for layer in layers])
     config = {
         **stack.config,
         "Env": _environment(stack, foundation, release),
@@ -144,13 +144,13 @@ def _on_platform(stack: Stack, platform: str) -> dict[str, Any]:
     return {**rest, **({"variant": variant[0]} if variant else {})}
 
 
-def _require_few(reference: Reference, layers: Sequence[Layer]) -> None:
-    if len(layers) <= MAX_LAYERS:
+def require_few(name: str, kinds: Sequence[str]) -> None:
+    """Raise BuildError where an image of layers of these kinds has more than engines take."""
+    if len(kinds) <= MAX_LAYERS:
         return
-    kinds = [layer.kind for layer in layers]
     counted = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
     raise BuildError(
-        f"{len(layers)} layers ({counted}); engines take {MAX_LAYERS}",
-        where=str(reference),
+        f"{len(kinds)} layers ({counted}); engines take {MAX_LAYERS}",
+        where=name,
         remedy="join RUN and COPY instructions, and let one model entry with patterns bring several small models",
     )

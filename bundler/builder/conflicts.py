@@ -2,8 +2,9 @@
 
 Models stand lowest, so everything that an operating system or an application puts at, above or below a model's path
 changes or hides the model, without a word from any engine. Directories above a model are welcome, and decide about
-owner and mode there. An opaque marker on one of them is dropped where it hides nothing of the image's own lower
-layers: engines write it for a directory that is merely new.
+owner and mode there. An opaque marker on one of them, or its whiteout, is dropped where it hides nothing of the image's
+own lower layers: engines write these for a directory that is merely new (``rm -rf /app && mkdir /app``; graph drivers
+an opaque marker, containerd a whiteout for each directory that the private parent brought).
 """
 
 from __future__ import annotations
@@ -48,14 +49,15 @@ class ImageAbove:
 def require_models_whole(models: Sequence[ModelPlace], images: Iterable[ImageAbove]) -> dict[Digest, frozenset[str]]:
     """Raise BuildError with everything that would change or hide a model in one of the images.
 
-    Returns the names of opaque markers to leave out, by the diff_id of the layer that holds them: give these to
-    ``layer_filter.without_entries``.
+    Returns the names of opaque markers and whiteouts to leave out, by the diff_id of the layer that holds them: give
+    these to ``layer_filter.without_entries``.
     """
     problems: dict[Problem, None] = {}
     droppable: dict[Digest, frozenset[str]] = {}
     for image in images:
-        droppable.update(_droppable(models, image))
-        problems.update(dict.fromkeys(_layer_problems(models, image, droppable)))
+        hiding_nothing = _droppable(models, image)
+        droppable.update(hiding_nothing)
+        problems.update(dict.fromkeys(_layer_problems(models, image, hiding_nothing)))
         problems.update(dict.fromkeys(_volume_problems(models, image)))
         problems.update(dict.fromkeys(_reach_problems(models, image)))
     if problems:
@@ -69,21 +71,25 @@ def require_models_whole(models: Sequence[ModelPlace], images: Iterable[ImageAbo
 
 
 def _droppable(models: Sequence[ModelPlace], image: ImageAbove) -> dict[Digest, frozenset[str]]:
-    """Opaque markers above models that hide nothing of the image's own lower layers."""
+    """Opaque markers and whiteouts above models that hide nothing of the image's own lower layers."""
     filled: set[Parts] = set()
     found: dict[Digest, frozenset[str]] = {}
     for step, scan in image.layers:
         names = frozenset(
-            touch.name
-            for touch in scan.touches
-            if touch.kind == "opaque marker"
-            and touch.path not in filled
-            and not any(_is_below(touch.path, model.parts) for model in models)
+            touch.name for touch in scan.touches if touch.path not in filled and _may_be_dropped(touch, models)
         )
         if names and step.layer is not None:
             found[step.layer.diff_id] = names
         filled |= scan.filled
     return found
+
+
+def _may_be_dropped(touch: Touch, models: Sequence[ModelPlace]) -> bool:
+    if touch.kind == "opaque marker":
+        return not any(_is_below(touch.path, model.parts) for model in models)
+    return touch.kind == "whiteout" and not any(
+        touch.path == model.parts or _is_below(touch.path, model.parts) for model in models
+    )
 
 
 def _layer_problems(

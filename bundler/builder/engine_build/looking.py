@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from bundler.core.digest import Digest
 from bundler.core.docker_api import EngineClient, EngineRefusedError, not_docker
-from bundler.core.errors import BuildError
+from bundler.core.errors import BuildError, Problem
 
 #: Go's ``os.FileMode`` (package fs, "FileMode"): bits of the archive API's stat.
 _GO_DIRECTORY = 1 << 31
@@ -95,20 +95,26 @@ def created_container(client: EngineClient, image: str, token: str, **settings: 
 def missing_directories(client: EngineClient, container: str, wanted: tuple[PurePosixPath, ...]) -> list[PurePosixPath]:
     """Which of the directories lack, parents first.
 
-    Raises BuildError where a link or a file stands at one of them: models would not be where they should be.
+    Raises BuildError, with all of them, where a link or a file stands at one: models would not be where they should be.
     """
     missing: list[PurePosixPath] = []
+    blocked: dict[PurePosixPath, str] = {}
     for path in sorted(wanted):
+        if any(parent in blocked for parent in path.parents):
+            continue
         mode = None if path.parent in missing else _mode(client, container, path)
         if mode is None:
             missing.append(path)
         elif not mode & _GO_DIRECTORY:
-            kind = "a symbolic link" if mode & _GO_LINK else "not a directory"
-            raise BuildError(
-                f"{path} is {kind} in the image, and models should stand below it",
-                where=str(path),
-                remedy="choose model paths in the recipe whose parents are directories or do not exist",
-            )
+            blocked[path] = "a symbolic link" if mode & _GO_LINK else "not a directory"
+    if blocked:
+        first, kind = next(iter(blocked.items()))
+        raise BuildError(
+            f"{first} is {kind} in the image, and models should stand below it",
+            where=str(first),
+            remedy="choose model paths in the recipe whose parents are directories or do not exist",
+            problems=[Problem(str(path), f"is {kind} in the image") for path, kind in blocked.items()],
+        )
     return missing
 
 

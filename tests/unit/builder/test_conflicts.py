@@ -70,8 +70,6 @@ def problems(*images: ImageAbove) -> list[str]:
         ("app", tarfile.FIFOTYPE, "", "puts a device at /app"),
         ("app/models/m/.wh.config.json", F, "", "removes /app/models/m/config.json"),
         ("app/models/.wh.m", F, "", "removes /app/models/m, and with it"),
-        ("app/.wh.models", F, "", "removes /app/models, and with it"),
-        (".wh.app", F, "", "removes /app, and with it"),
         ("app/models/m/1_Pooling/.wh..wh..opq", F, "", "replaces the directory /app/models/m/1_Pooling"),
         ("app//models/./m/x", F, "", "puts the file /app/models/m/x into"),
         ("srv/../app/models/m/x", F, "", "puts the file /app/models/m/x into"),
@@ -117,6 +115,17 @@ def test_an_opaque_marker_that_hides_something_is_an_error(lower: str, marker: s
     (found,) = problems(image(tar(item(lower)), tar(item(marker))))
     assert "replaces the directory" in found
     assert problems(image(tar(item(marker), item(lower)))) == [], "what the same layer brings is not hidden by it"
+
+
+@pytest.mark.parametrize("name", ["app/.wh.models", ".wh.app"])
+def test_a_whiteout_is_an_error_where_it_removes_something_of_the_image(name: str) -> None:
+    """containerd writes one for each directory that the private parent brought, where graph drivers write a marker."""
+    upper = tar(item("app", D), item(name))
+    skeleton = tar(item("app", D), item("app/models", D))
+    assert require_models_whole([MODEL], [image(skeleton, upper)]) == {Digest.of(upper): frozenset({name})}
+    (found,) = problems(image(tar(item("app/models/x/y")), upper))
+    assert "removes /app" in found and "and with it the model m" in found
+    assert len(problems(image(tar(item("app/models/x/y")), upper), image(skeleton, upper))) == 1
 
 
 @pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
