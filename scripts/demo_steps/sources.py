@@ -57,7 +57,8 @@ def embedded_base(stage: Stage, host: ConnectedHost, online: bool) -> Iterator[s
         with stage.step("The image to start from") as step:
             tar = None if online else _root_file_system(step)
             if tar is None:
-                step.say("the recipe's own, pulled from its registry")
+                why = "" if online else " (the embedded one is made as root)"
+                step.say(f"the recipe's own, pulled from its registry{why}")
             else:
                 changes = [option for change in _CHANGES for option in ("--change", change)]
                 argv = ["docker", "import", *changes, str(tar), BASE_TAG]

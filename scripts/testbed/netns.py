@@ -58,6 +58,7 @@ class Network:
 def isolated(name: str = "bundler-isolated") -> Iterator[Network]:
     """Make a name space (its name gets this process's id), bring its loopback up, remove it at the end."""
     require_root()
+    _sweep(name)
     network = Network(f"{name}-{os.getpid()}")
     command(["ip", "netns", "add", network.name])
     try:
@@ -65,6 +66,15 @@ def isolated(name: str = "bundler-isolated") -> Iterator[Network]:
         yield network
     finally:
         command(["ip", "netns", "delete", network.name])
+
+
+def _sweep(name: str) -> None:
+    """Remove the name spaces of this name whose process was killed; names end with its id."""
+    for path in FOLDER.glob(f"{name}-*"):
+        owner = path.name.rpartition("-")[2]
+        if owner.isdigit() and not Path("/proc", owner).exists():
+            # Another run may be sweeping as well.
+            subprocess.run(["ip", "netns", "delete", path.name], capture_output=True, check=False)
 
 
 def unprivileged(argv: Sequence[str]) -> list[str]:
