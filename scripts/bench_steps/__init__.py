@@ -1,0 +1,1 @@
+"""``scripts/bench``: bundler's speed as ratios against what a user would do by hand, in one run on one machine."""
