@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bundler.builder.engine_build.context import require_free, stage_context
+from bundler.builder.engine_build.lifeline import on_lifeline
 from bundler.builder.engine_build.output import Redactor, Transcript, arguments_of, proxies
 from bundler.builder.engine_build.values import BuilderJob, BuildOptions, SecretSource
 from bundler.builder.engine_build.workplace import temporary_folder
@@ -15,7 +16,6 @@ from bundler.core.errors import BuildError
 from bundler.core.progress import Progress
 
 _PROBE_TIMEOUT_S = 60.0
-_STOP_TIMEOUT_S = 20.0
 
 
 class Buildx:
@@ -85,25 +85,14 @@ class Buildx:
 
     def _run(self, argv: list[str], transcript: Transcript) -> None:
         try:
-            process = subprocess.Popen(
-                argv,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-            )
+            with on_lifeline(argv, self._environment) as process:
+                for line in process.stdout or ():
+                    transcript.line(line)
+                code = process.wait()
         except OSError as error:
             raise BuildError(
                 f"docker cannot be run: {error.strerror}", where=argv[0], remedy="install Docker's command line client"
             ) from error
-        try:
-            for line in process.stdout or ():
-                transcript.line(line)
-            code = process.wait()
-        finally:
-            _end(process)
         if code:
             raise transcript.failure("")
 
@@ -117,16 +106,3 @@ def environment_for(address: str) -> Mapping[str, str]:
 def _secret(secret: SecretSource) -> str:
     source = f"src={secret.path}" if secret.path else f"env={secret.variable}"
     return f"--secret=id={secret.id},{source}"
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    """Leave no client behind, whatever happened; the engine cancels what it was building."""
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-    if process.stdout:
-        process.stdout.close()

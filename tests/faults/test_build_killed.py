@@ -1,0 +1,296 @@
+"""Builds that are killed in each step: nothing has the kit's name, and the next run goes on from what is there."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bundler.core.kit import TrustPolicy
+from bundler.core.progress import SilentProgress
+from bundler.core.verify import verify_kit
+from testbed.engines import RunningEngine
+from testbed.hub_faults import Fault, Kind
+from tests.stalling_proxy import stalling_proxy
+from tests.support.build_site import DOCKERFILE, RECIPE, BuildSite, build_site, images_in
+from tests.support.watched_build import WatchedBuild, in_step, noted, watched
+
+MODEL_SIZE = 24 << 20
+WEIGHTS = "/lfs/*model.safetensors"
+SOAK_SEED = 20_240_601
+#: Compressing that slowly, a model of this size takes seconds to write, whose middle can be met.
+SLOW_LEVEL = ("--level", "12")
+SLOW_APP = DOCKERFILE.replace("USER", "RUN sleep 1 && cat /srv/app.txt > /srv/copy\nUSER")
+PREPARE = """\
+prepare:
+  - name: index
+    run: [sh, -c, "sleep 1; mkdir /srv/index; wc -c < /app/models/tiny/model.safetensors > /srv/index/size"]
+    outputs: [/srv/index]
+"""
+
+
+@dataclass(frozen=True)
+class Blow:
+    """Where to strike: the step as its title begins, the place in it (0 to 1), and how."""
+
+    step: str
+    place: float
+    number: int = signal.SIGKILL
+
+
+@pytest.fixture(scope="module")
+def small(docker20: RunningEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BuildSite]:
+    """Built once, so that each test finds the model fetched and the layers packed."""
+    with build_site(tmp_path_factory.mktemp("killed"), docker20, MODEL_SIZE) as site:
+        site.build("--rehearse", "off")
+        yield site
+
+
+@pytest.fixture
+def site(small: BuildSite) -> Iterator[BuildSite]:
+    with as_it_was(small):
+        yield small
+
+
+@contextmanager
+def as_it_was(site: BuildSite) -> Iterator[None]:
+    """Nothing built stands there; at the end the recipe is the ordinary one, and the Hub well."""
+    shutil.rmtree(site.output, ignore_errors=True)
+    try:
+        yield
+    finally:
+        site.hub.faults.clear()
+        (site.recipe / "recipe.yaml").write_text(RECIPE)
+        (site.recipe / "Dockerfile").write_text(DOCKERFILE)
+        (site.recipe / "app.txt").write_text("application\n")
+
+
+# -- one way to be in the middle for each step
+
+
+def in_resolve(site: BuildSite, blow: Blow) -> None:
+    (site.recipe / "recipe.lock").unlink(missing_ok=True)
+    site.hub.faults.add(Fault("/api/models/*", Kind.STALL, times=None))
+    with watched(site) as build:
+        build.wait_for(in_step(blow.step))
+        wait_until(lambda: bool(site.hub.requests("/api/models/")))
+        strike(build, blow)
+
+
+def in_download(site: BuildSite, blow: Blow) -> None:
+    shutil.rmtree(site.root / "cache" / "bundler" / "snapshots")
+    after = max(1, int(blow.place * MODEL_SIZE))
+    site.hub.faults.add(Fault(WEIGHTS, Kind.STALL, times=1, after=after))
+    with watched(site) as build:
+        build.wait_for(in_step(blow.step))
+        wait_until(lambda: any(seen.sent >= after for seen in site.hub.requests("/lfs/", method="GET")))
+        strike(build, blow)
+
+
+def in_image_build(site: BuildSite, blow: Blow) -> None:
+    (site.recipe / "Dockerfile").write_text(SLOW_APP)
+    (site.recipe / "app.txt").write_text(f"never built before: {time.time_ns()}\n")
+    with watched(site) as build:
+        build.wait_for(noted("RUN sleep"))
+        time.sleep(0.9 * blow.place)
+        strike(build, blow)
+
+
+def in_prepare(site: BuildSite, blow: Blow) -> None:
+    (site.recipe / "recipe.yaml").write_text(RECIPE + PREPARE.replace("name: index", f"name: index{time.time_ns()}"))
+    before = containers_in(site.engine)
+    with watched(site) as build:
+        build.wait_for(noted("prepare index"))
+        wait_until(lambda: containers_in(site.engine) != before)
+        time.sleep(0.9 * blow.place)
+        strike(build, blow)
+
+
+def in_passing(site: BuildSite, blow: Blow) -> None:
+    """A step that is over in no time: the process is stopped as soon as it says that it begins."""
+    with watched(site, "--rehearse", "off", stop_at=in_step(blow.step)) as build:
+        build.wait_stopped()
+        strike(build, blow)
+
+
+def in_write(site: BuildSite, blow: Blow) -> None:
+    """By the size of the unfinished tar; what follows the model is copied in no time."""
+    with watched(site, "--rehearse", "off", *SLOW_LEVEL) as build:
+        wait_until(lambda: unfinished_size(site) >= max(1, 0.8 * blow.place * MODEL_SIZE))
+        build.strike(signal.SIGSTOP)
+        build.wait_stopped()
+        assert unfinished_size(site) < MODEL_SIZE
+        strike(build, blow)
+
+
+def unfinished_size(site: BuildSite) -> int:
+    return sum(path.stat().st_size for path in site.output.glob(".*.part/.*.tar.*.part"))
+
+
+def in_rehearsal(site: BuildSite, blow: Blow) -> None:
+    """In what is sent of the layers: the model's, then the 2 MB of busybox."""
+    limit = int(blow.place * (MODEL_SIZE + (2 << 20)))
+    with stalling_proxy(site.root, site.engine.socket, limit) as proxy, watched(site, "--host", proxy.url) as build:
+        assert proxy.stalled.wait(60), build.complaint
+        strike(build, blow, proxy.released.set)
+
+
+WAYS: dict[str, Callable[[BuildSite, Blow], None]] = {
+    "resolve": in_resolve,
+    "download": in_download,
+    "build images": in_image_build,
+    "build images: prepare": in_prepare,
+    "compose": in_passing,
+    "write the bundle": in_write,
+    "read the bundle back": in_passing,
+    "rehearse": in_rehearsal,
+    "write the kit": in_passing,
+}
+
+
+def strike(build: WatchedBuild, blow: Blow, afterwards: Callable[[], None] = lambda: None) -> None:
+    """The blow itself: the process lives and is in the middle of that step."""
+    step = blow.step.partition(":")[0]
+    inner = "verify the kit's files" if step == "read the bundle back" else step
+    assert build.step.startswith((step, inner)), build.step
+    build.strike(blow.number)
+    if blow.number == signal.SIGKILL:
+        assert build.end() == -signal.SIGKILL
+    else:
+        afterwards()
+        assert build.end() == 128 + blow.number, build.complaint
+        assert "Interrupted" in build.complaint
+        assert "Traceback" not in build.complaint
+
+
+def wait_until(true: Callable[[], bool], patience_s: float = 60.0) -> None:
+    deadline = time.monotonic() + patience_s
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+# -- what stands
+
+
+def containers_in(engine: RunningEngine) -> list[str]:
+    return sorted(engine.docker("ps", "--all", "--quiet", "--no-trunc").split())
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a build may not change: images beside the builder's own cache, and containers."""
+
+    images: list[str]
+    containers: list[str]
+
+    @classmethod
+    def of(cls, engine: RunningEngine) -> Standing:
+        images = [line for line in images_in(engine) if "bundler.invalid/cache" not in line]
+        return cls(images, containers_in(engine))
+
+
+def begun_files(site: BuildSite) -> list[Path]:
+    """Files of attempts that have not ended."""
+    return [path for path in (site.root / "cache" / "bundler" / "snapshots").rglob("*.part") if path.is_file()]
+
+
+def kill_and_go_on(site: BuildSite, blow: Blow) -> None:
+    before = Standing.of(site.engine)
+    layers = packed_layers(site)
+    WAYS[blow.step](site, blow)
+    assert not site.kit.exists()
+    if blow.number != signal.SIGKILL:
+        assert Standing.of(site.engine) == before, "what was begun is undone at once"
+        assert begun_files(site) == []
+        assert not site.output.exists() or not any(site.output.iterdir())
+    built = packed_layers(site)
+    site.hub.faults.clear()
+    site.hub.forget_requests()
+    mode = "full" if blow.step in {"rehearse", "write the kit"} else "off"
+    kit = site.build("--rehearse", mode)
+    assert verify_kit(kit, TrustPolicy(), SilentProgress()).problems == ()
+    assert [path.name for path in site.output.iterdir()] == [kit.name]
+    assert Standing.of(site.engine) == before
+    assert begun_files(site) == []
+    require_nothing_twice(site, blow, layers, built)
+
+
+def packed_layers(site: BuildSite) -> set[str]:
+    """The layers at the ordinary level that are packed."""
+    return {path.name for path in (site.root / "cache" / "bundler" / "layers").glob("*-3")}
+
+
+def require_nothing_twice(site: BuildSite, blow: Blow, before: set[str], built: set[str]) -> None:
+    """Finished files are not fetched, finished layers not packed a second time."""
+    fetched = {seen.path.rpartition("/")[2] for seen in site.hub.requests() if seen.method == "GET"}
+    if blow.step == "resolve":
+        assert fetched == {"main"}, "the model's files were here from before"
+    elif blow.step == "download":
+        assert fetched == {"model.safetensors"}, "the files before it were finished"
+    else:
+        assert fetched == set()
+    if not blow.step.startswith("build images"):
+        assert packed_layers(site) == built == before
+
+
+# -- tests
+
+
+@pytest.mark.parametrize(
+    "blow",
+    [
+        Blow("resolve", 0.5),
+        Blow("download", 0.6),
+        Blow("build images", 0.3),
+        Blow("build images: prepare", 0.3),
+        Blow("compose", 0.0),
+        Blow("write the bundle", 0.4),
+        Blow("read the bundle back", 0.0),
+        Blow("rehearse", 0.5),
+        Blow("write the kit", 0.0),
+    ],
+    ids=lambda blow: blow.step,
+)
+def test_killed_in_the_step(site: BuildSite, blow: Blow) -> None:
+    kill_and_go_on(site, blow)
+
+
+@pytest.mark.parametrize(
+    "blow",
+    [
+        Blow("download", 0.3, signal.SIGINT),
+        Blow("build images", 0.1, signal.SIGTERM),
+        Blow("build images: prepare", 0.1, signal.SIGTERM),
+        Blow("rehearse", 0.9, signal.SIGTERM),
+    ],
+    ids=lambda blow: f"{blow.step}-{blow.number}",
+)
+def test_interrupted_in_the_step(site: BuildSite, blow: Blow) -> None:
+    kill_and_go_on(site, blow)
+
+
+def test_killed_in_the_rehearsal_with_a_containerd_store(docker26_containerd: RunningEngine, tmp_path: Path) -> None:
+    with build_site(tmp_path, docker26_containerd, MODEL_SIZE) as site:
+        before = Standing.of(site.engine)
+        in_rehearsal(site, Blow("rehearse", 0.9))
+        assert not site.kit.exists()
+        site.build()
+        assert Standing.of(site.engine) == before
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("number", range(10))
+@pytest.mark.parametrize("step", WAYS)
+def test_killed_anywhere(site: BuildSite, step: str, number: int) -> None:
+    seed = f"{SOAK_SEED}-{step}-{number}"
+    place = random.Random(seed).uniform(0.03, 0.95)
+    print(f"seed {seed}: killed at {place:.3f}")
+    kill_and_go_on(site, Blow(step, place))
