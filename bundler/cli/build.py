@@ -23,7 +23,9 @@ from bundler.core.errors import UsageError
 
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
-@click.option("--output", type=click.Path(path_type=Path), default=Path(), help="Where the kit's directory is written.")
+@click.option(
+    "--output", type=click.Path(path_type=Path), default=Path(), help="Where the kit's directory is written [here]."
+)
 @click.option("--endpoint", metavar="URL", help="A mirror of the Hub (also HF_ENDPOINT).")
 @click.option(
     "--ca-bundle", type=click.Path(path_type=Path), help="Authorities to trust, for downloads and inside builds."
@@ -45,7 +47,7 @@ from bundler.core.errors import UsageError
     help="Prove the kit in this engine without a network before it gets its name.",
 )
 @click.option("--load", is_flag=True, help="Bring the composed images into this engine under their names.")
-@click.option("--host", metavar="URL", help="The engine (also DOCKER_HOST).")
+@click.option("--host", metavar="URL", help="The engine [DOCKER_HOST, the context, the local socket].")
 @click.option(
     "--lock-timeout",
     "lock_timeout_s",
