@@ -39,7 +39,7 @@ from bundler.builder.prepare import staged_trees
 from bundler.builder.recipe import Recipe
 from bundler.builder.recipe_file import load_recipe
 from bundler.builder.resolve import PatientSource, record_digests, resolve, with_arguments
-from bundler.builder.space import Need, require_space
+from bundler.builder.space import Need, StorePlace, require_space
 from bundler.builder.staged_blobs import EngineLayers, StagedBlobs
 from bundler.builder.state import Cache
 from bundler.builder.steps import Steps
@@ -61,6 +61,9 @@ RehearsalMode = Literal["full", "mounted", "off"]
 
 class Rehearsal(Protocol):
     """The installer's steps, as the builder may ask for them; who joins the two stands above both."""
+
+    def store(self) -> StorePlace | None:
+        """Where the engine that rehearses stores images; None for one whose disk is not seen from here."""
 
     def full(self, kit: Path, progress: Progress) -> tuple[CheckResult, ...]:
         """Load, prove and check the kit in the engine without names and without a trace; all results."""
@@ -193,9 +196,9 @@ class _Build:
         """What the bundle takes in the output and, if it is rehearsed, in the engine while the largest model loads."""
         layers_size = packed_size(part) if part else 0
         needs = [Need(self._settings.output, models_size + layers_size, "the bundle")]
-        root = self._engine.root
-        if self._settings.rehearse == "full" and root is not None:
-            needs.append(Need(root, models_size + largest + (plain_size(part) if part else 0), "the rehearsal"))
+        store = self._rehearsal.store() if self._settings.rehearse == "full" else None
+        if store is not None:
+            needs.append(store.need(models_size + (plain_size(part) if part else 0), largest))
         return needs
 
     def _fetch(self, lock: Lock) -> tuple[tuple[LocalModel, ...], Lock]:

@@ -169,12 +169,6 @@ class BuildEngine:
                 request.dockerfile, self.choice.kind, self.choice.engine_major, self.options.secrets, request.platform
             )
 
-    @property
-    def root(self) -> Path | None:
-        """Where the engine stores its images; None for an engine whose disk is not seen from here."""
-        root = Path(str(self.client.ask_json("GET", "/info").get("DockerRootDir") or ""))
-        return root if self.client.address.startswith("unix:") and root.is_dir() else None
-
     @contextlib.contextmanager
     def session(self, model_paths: Iterable[PurePosixPath]) -> Iterator[BuildSession]:
         """A build with private tags of its own; removes them at the end, and what killed builds left before."""

@@ -22,6 +22,20 @@ class Need:
     purpose: str
 
 
+@dataclass(frozen=True)
+class StorePlace:
+    """Where an engine stores images, and how many bytes one byte of a layer takes there at its peak and for good."""
+
+    root: Path
+    peak_factor: float
+    kept_factor: float
+
+    def need(self, total_size: int, largest_size: int) -> Need:
+        """What layers of ``total_size`` uncompressed bytes take while the largest of them is loaded."""
+        peak = self.kept_factor * total_size + max(self.peak_factor - self.kept_factor, 0.0) * largest_size
+        return Need(self.root, int(peak), "the rehearsal in the engine")
+
+
 def require_space(needs: Sequence[Need]) -> None:
     """Raise PreconditionError, naming every disk that is too small with what is needed and free there."""
     problems = []

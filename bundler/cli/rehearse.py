@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bundler.builder.space import StorePlace
 from bundler.cli.installer_options import make_engine
 from bundler.core.bundle_manifest import RunCheck
 from bundler.core.check_result import CheckResult
@@ -24,6 +25,13 @@ class EngineRehearsal:
     def __init__(self, url: str | None, state: Path) -> None:
         self._url = url
         self._state = state
+
+    def store(self) -> StorePlace | None:
+        """Where the engine stores images; None for one whose disk is not seen from here."""
+        facts = make_engine(self._url).facts()
+        if facts.data_root is None or facts.free_size is None:
+            return None
+        return StorePlace(facts.data_root, facts.peak_factor, facts.kept_factor)
 
     def full(self, kit: Path, progress: Progress) -> tuple[CheckResult, ...]:
         """Load, prove and check the kit without a name, and leave no trace of it."""

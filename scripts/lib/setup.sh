@@ -21,16 +21,20 @@ find_python() {
 }
 
 make_environment() {
-    local stamp="$VENV/.made-from" wanted
-    wanted=$(sha256sum <"$ROOT/pyproject.toml" | cut -d' ' -f1)${EXTRAS:-}
-    case "$(cat "$stamp" 2>/dev/null)" in
-        "$wanted" | "${wanted%"[dev]"}[dev]") if [ -x "$PYTHON" ]; then return; fi ;;
+    local stamp="$VENV/.made-from" wanted made extras=${EXTRAS:-}
+    made=$(cat "$stamp" 2>/dev/null || true)
+    case "$made" in
+        *"[dev]") extras="[dev]" ;; # what a developer installed is not taken away by a run that needs less
     esac
+    wanted=$(sha256sum <"$ROOT/pyproject.toml" | cut -d' ' -f1)$extras
+    if [ -x "$PYTHON" ] && [ "$made" = "$wanted" ]; then
+        return
+    fi
     local base
     if ! base=$(find_python); then
         if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
             say "installing python3 and python3-venv from the distribution's packages"
-            apt-get update -q >&2 && DEBIAN_FRONTEND=noninteractive apt-get install -qy python3 python3-venv >&2
+            { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qqy python3 python3-venv; } >/dev/null
             base=$(find_python)
         else
             say "no Python of 3.10 or later with venv was found"
@@ -40,7 +44,7 @@ make_environment() {
     fi
     say "making the virtual environment in $VENV ($("$base" --version))"
     "$base" -m venv "$VENV"
-    "$PYTHON" -m pip install --quiet --disable-pip-version-check --editable "$ROOT${EXTRAS:-}" >&2
+    "$PYTHON" -m pip install --quiet --disable-pip-version-check --editable "$ROOT$extras" >&2
     printf '%s\n' "$wanted" >"$stamp"
 }
 

@@ -471,11 +471,6 @@ def test_a_link_above_a_model_is_named(one: Callable[[str], Site]) -> None:
     site.engine.docker("rmi", "linked:1")
 
 
-def test_the_engines_disk_is_known(one: Callable[[str], Site]) -> None:
-    site = one("docker20-buildx")
-    assert site.open().root == site.engine.data_root
-
-
 @pytest.mark.parametrize("kind", ["docker20-buildx", "docker28_containerd-buildx"])
 def test_an_image_of_a_registry_is_pulled_by_digest_and_gets_no_tag(
     one: Callable[[str], Site], registry: str, kind: str

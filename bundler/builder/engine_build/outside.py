@@ -12,7 +12,7 @@ from bundler.builder.agreement import Role
 from bundler.builder.engine_build.looking import EngineImage, find_image
 from bundler.builder.lock import Lock, LockedImage
 from bundler.core.digest import Digest
-from bundler.core.docker_api import EngineClient, complaint, translated
+from bundler.core.docker_api import EngineClient, EngineRefusedError, complaint, translated
 from bundler.core.errors import BuildError, EngineError
 from bundler.core.progress import Progress
 from bundler.core.reference import Reference
@@ -55,8 +55,15 @@ class OutsideImages:
 
     def _registry_digest(self, reference: Reference) -> Digest:
         self._progress.note(f"{reference.familiar} is not in the engine; asking its registry")
-        with translated(self._client.address):
-            answer = cast("Any", self._client).inspect_distribution(str(reference))
+        try:
+            with translated(self._client.address):
+                answer = cast("Any", self._client).inspect_distribution(str(reference))
+        except EngineRefusedError as error:
+            raise EngineError(
+                f"{reference.familiar} is not in the engine, and its registry did not tell of it: {error.message}",
+                where=str(reference),
+                remedy="check the name and the way to the registry; or load an image of that name into the engine",
+            ) from error
         try:
             return Digest.parse(answer["Descriptor"]["digest"])
         except (KeyError, TypeError, ValueError) as error:
