@@ -107,7 +107,7 @@ class Engine(Protocol):
     def load_layer(self, prefix: Image, layer: Optional[BinaryIO]) -> Digest:
         """Make ``prefix`` stand, nameless, from its topmost layer and what is held below; gives the id.
 
-        ``layer`` is plain for a graph store and as stored for a containerd store; None where every layer is held.
+        ``layer`` is plain for a graph store and as stored for a containerd store; None where the topmost is held too.
         Raises unless the engine's whole answer is success and the id is the expected one.
         """
 

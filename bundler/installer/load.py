@@ -57,15 +57,25 @@ def _load_image(
     before: Optional[Digest] = None
     for count in range(held + 1, len(image.layers) + 1):
         prefix = image.prefix(count)
-        with _open(bundle, prefix.layers[-1], store) as stream:
-            label, size = _label(image, count), _stream_size(prefix.layers[-1], store)
-            with progress.task(label, size) as task:
-                _stand(prefix, cast("BinaryIO", ObservedReader(stream, task)), engine, journal)
-        sent.add(prefix.layers[-1].blob.digest)
+        if store != GRAPH and prefix.layers[-1].blob.digest in known:
+            # Such a store knows a blob wherever it stands; a graph driver would miss the chain below it.
+            _stand(prefix, None, engine, journal)
+        else:
+            _send(prefix, _label(image, count), bundle, engine, store, journal, progress)
+            sent.add(prefix.layers[-1].blob.digest)
         if before is not None:
             journal.forget_image(before)
         before = engine.id_of(prefix)
     return sent
+
+
+def _send(
+    prefix: Image, label: str, bundle: VerifiedBundle, engine: Engine, store: str, journal: Journal, progress: Progress
+) -> None:
+    """Make ``prefix`` stand by sending its topmost layer, which is checked on the way."""
+    layer = prefix.layers[-1]
+    with _open(bundle, layer, store) as stream, progress.task(label, _stream_size(layer, store)) as task:
+        _stand(prefix, cast("BinaryIO", ObservedReader(stream, task)), engine, journal)
 
 
 def _stand(prefix: Image, stream: Optional[BinaryIO], engine: Engine, journal: Journal) -> None:

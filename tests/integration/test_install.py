@@ -12,6 +12,7 @@ from bundler.core.bundle import open_bundle
 from bundler.core.errors import PreconditionError
 from bundler.core.kit import TrustPolicy
 from bundler.core.progress import SilentProgress, SilentTask
+from bundler.installer.engine import GRAPH
 from bundler.installer.rehearse import rehearse
 from testbed.engines import RunningEngine
 from tests.bundles import COMPOSE, make_bundle
@@ -89,6 +90,22 @@ def test_install_again_and_update(any_site: Site, tmp_path: Path) -> None:
         assert len(layers) == count
         assert set(layers) <= set(archive["sizes"])
     assert [name for name in site.state_files() if name.startswith("journals")] == []
+
+
+def test_a_changed_model_below_sends_again_only_what_the_store_cannot_place(any_site: Site, tmp_path: Path) -> None:
+    site = any_site
+    site.install(make_bundle(tmp_path / "a", version="1.0.0"))
+    update = Listening()
+    site.install(make_bundle(tmp_path / "b", version="1.1.0", model_seed=99), update)
+    # A graph driver knows layers by all that stands below them, a containerd store by their blobs.
+    expected = [1, 2, 3] if site.engine.facts().store == GRAPH else [1]
+    assert [int(label.split()[1].split("/")[0]) for label in update.layers] == expected
+    assert not site.audit().findings
+    for name, count in (("bundler-test/service:base", 2), ("bundler-test/service:1.1.0", 3)):
+        archive = saved(site, name)
+        layers = archive["manifest"][0]["Layers"]
+        assert len(layers) == count
+        assert set(layers) <= set(archive["sizes"]), "an image whose save is incomplete would not travel on"
 
 
 def test_moved_tag_update_keeps_the_former_image(site: Site, tmp_path: Path) -> None:
