@@ -79,7 +79,7 @@ def stage_context(target: Path, context: Path, files: tuple[str, ...], extra: Ma
                 _link(source, target / name)
         except OSError as error:
             raise _unreadable(source, error) from error
-    for source, made in reversed(directories):
+    for source, made in [*reversed(directories), (context, target)]:
         shutil.copystat(source, made)
 
 

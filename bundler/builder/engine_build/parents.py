@@ -81,6 +81,7 @@ class ParentMaker:
             lines.append("ENV " + " ".join(f'{name}="{value}"' for name, value in variables.items()))
         with temporary_folder(self._work, "parent-") as folder:
             (folder / _ARCHIVE).write_bytes(archive)
+            (folder / _ARCHIVE).chmod(0o644)  # builders know their steps by the modes of files too
             job = BuilderJob(
                 label=f"the private parent {tag}",
                 dockerfile_name="Dockerfile",
