@@ -1,0 +1,125 @@
+"""The pages keep their word where a program can tell: links lead somewhere, commands and options exist."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bundler.cli.main import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("recipes/*/*.md")])
+BLOCK = re.compile(r"^```.*?^```$|^(?: {4}\S.*\n)+", re.MULTILINE | re.DOTALL)
+SPAN = re.compile(r"`([^`\n]+)`")
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+# A command line that calls bundler or the loader; what stands elsewhere in code is a name, a path or a message.
+CALL = re.compile(
+    r"^\s*(?:\$ )?(?:sudo )?(?:[A-Z_]+=\S* )*(?:python3? )?(?:\.venv/bin/)?bundler(?:\.pyz)? (?P<name>[a-z][a-z-]*)(?P<rest>.*)"
+)
+OPTION = re.compile(r"(?<!\S)(--[a-z][a-z-]*)")
+
+
+def code_of(text: str) -> Iterator[str]:
+    """Fenced and indented blocks, line by line, and spans of code in the text between them."""
+    for block in BLOCK.findall(text):
+        yield from block.replace("\\\n", " ").splitlines()
+    yield from SPAN.findall(BLOCK.sub("", text))
+
+
+def calls_in(text: str) -> Iterator[re.Match[str]]:
+    """Calls of bundler in the code of a page; comments, and what pipes and lists join to them, are left out."""
+    for line in code_of(text):
+        commands = re.split(r"\|\|?|&&|;", re.sub(r"(?:^|\s)#.*", "", line))
+        yield from (call for command in commands if (call := CALL.match(command)))
+
+
+def anchors_of(text: str) -> set[str]:
+    """How GitHub names headings: lower case, punctuation gone, blanks as hyphens."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken_links(page: Path) -> list[str]:
+    broken = []
+    for target in LINK.findall(BLOCK.sub("", page.read_text(encoding="utf-8"))):
+        name, _, anchor = target.partition("#")
+        if re.match(r"[a-z]+:", target):
+            continue
+        path = (page.parent / name).resolve() if name else page
+        there = path.exists() and ROOT in (path, *path.parents)
+        if there and anchor and path.suffix == ".md":
+            there = anchor in anchors_of(path.read_text(encoding="utf-8"))
+        if not there:
+            broken.append(target)
+    return broken
+
+
+def wrong_calls(text: str) -> list[str]:
+    """Commands that do not exist, and options that their commands do not have."""
+    wrong = []
+    for call in calls_in(text):
+        entry = COMMANDS.get(call["name"])
+        if entry is None:
+            wrong.append(call["name"])
+            continue
+        known = {option for parameter in entry.load().params for option in parameter.opts} | {"--help", "--debug"}
+        wrong += [f"{call['name']} {option}" for option in OPTION.findall(call["rest"]) if option not in known]
+    return wrong
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_relative_links_lead_somewhere(page: Path) -> None:
+    assert broken_links(page) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_and_options_exist(page: Path) -> None:
+    assert wrong_calls(page.read_text(encoding="utf-8")) == []
+
+
+def test_a_broken_link_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("[gone](gone.md) and [outside](../../etc), [there](https://example.org/x)\n")
+    assert broken_links(page) == ["gone.md", "../../etc"]
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("`bundler carry KIT`", ["carry"]),
+        ("```\npython3 bundler.pyz install . --soon\n```\n", ["install --soon"]),
+        ("```\nbundler build x \\\n    --quickly\n```\n", ["build --quickly"]),
+        ("    sudo python3 bundler.pyz verify . && bundler fly there  # bundler x\n", ["fly"]),
+        ("`bundler build --rehearse off | tee log --append`, `see bundler x`, bundler sings", []),
+    ],
+)
+def test_a_wrong_command_is_found(text: str, wrong: list[str]) -> None:
+    assert wrong_calls(text) == wrong
+
+
+def test_commands_of_the_readme_are_those_that_exist() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    called = {call["name"] for call in calls_in(text)}
+    assert called == set(COMMANDS)
+
+
+@pytest.mark.parametrize(("name", "page"), [("build", "builder.md"), ("install", "operator.md")])
+def test_every_option_is_explained(name: str, page: str) -> None:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    options = [option for parameter in COMMANDS[name].load().params for option in parameter.opts if "--" in option]
+    assert [option for option in options if option != "--debug" and f"`{option}" not in text] == []
+
+
+def test_every_decision_stands_in_the_index() -> None:
+    index = (ROOT / "docs" / "adr" / "README.md").read_text(encoding="utf-8")
+    pages = {path.name for path in (ROOT / "docs" / "adr").glob("[0-9]*.md")}
+    assert pages == set(LINK.findall(index))
+
+
+def test_every_page_can_be_found_from_the_readme() -> None:
+    targets = LINK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    linked = {(ROOT / target).resolve() for target in targets if "://" not in target}
+    assert set((ROOT / "docs").glob("*.md")) - linked == set()
