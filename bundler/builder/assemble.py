@@ -184,8 +184,7 @@ class Assembly:
             try:
                 layer = writer.add_blob_stream(produce)
             except ChangedFileError as error:
-                if isinstance(error.entry.source, Path):
-                    error.entry.source.unlink(missing_ok=True)
+                error.discard()
                 raise
         locked = model.snapshot.model
         return PlacedModel(layer, model.spec.name, locked.repo_id, locked.commit, model.tree.path)

@@ -134,6 +134,11 @@ class ChangedFileError(BuildError):
         super().__init__(what, where=where, remedy="run the same command again: the file is fetched once more")
         self.entry = entry
 
+    def discard(self) -> None:
+        """Remove the file, so that the next run fetches it."""
+        if isinstance(self.entry.source, Path):
+            self.entry.source.unlink(missing_ok=True)
+
 
 def _changed(entry: Entry, what: str) -> ChangedFileError:
     where = str(entry.source) if isinstance(entry.source, Path) else "made by bundler"

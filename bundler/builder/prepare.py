@@ -20,8 +20,8 @@ from typing import Any
 from bundler.builder.engine_build.running import Task, finished_container
 from bundler.builder.engine_build.values import BuiltImage
 from bundler.builder.engine_build.workplace import temporary_folder
-from bundler.builder.layer import DIRECTORY_MODE, FILE_MODE, Entry
-from bundler.builder.model_tree import ModelTree
+from bundler.builder.layer import DIRECTORY_MODE, FILE_MODE, ChangedFileError, Entry, layer_chunks
+from bundler.builder.model_tree import ModelTree, model_entries
 from bundler.builder.prepared_files import Collector
 from bundler.builder.recipe import PrepareSpec
 from bundler.builder.recipe_rules import relation_of
@@ -94,6 +94,8 @@ def prepare(client: EngineClient, wanted: Preparation, cache: Path, progress: Pr
 def _run_all(
     client: EngineClient, wanted: Preparation, work: Path, spool: Path, progress: Progress
 ) -> tuple[Entry, ...]:
+    for model in wanted.models:
+        _require_whole(model, progress)
     mounts = {model.path: stage_tree(model, work / f"model-{number}") for number, model in enumerate(wanted.models)}
     entries: dict[str, Entry] = {}
     for spec in wanted.specs:
@@ -110,6 +112,17 @@ def _run_all(
             found = Collector(client, container, task.name, spool).collect(spec.outputs)
         entries.update((entry.name, entry) for entry in found)
     return tuple(entries[name] for name in sorted(entries))
+
+
+def _require_whole(model: ModelTree, progress: Progress) -> None:
+    """Compare the model with its digests: the outputs are kept for it, and nobody could tell what they came from."""
+    with progress.task(f"prepare: read model {model.name}", model.size) as task:
+        try:
+            for _ in layer_chunks(model_entries(model), task.advance):
+                pass
+        except ChangedFileError as error:
+            error.discard()
+            raise
 
 
 def stage_tree(model: ModelTree, target: Path) -> Path:
