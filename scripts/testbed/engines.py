@@ -174,6 +174,22 @@ class RunningEngine:
         """Run the engine's own command line client and give its standard output; ``TestbedError`` if it fails."""
         return command([str(self.run_dir / "bin" / "docker"), *arguments], timeout_s=timeout_s, env=self.environment())
 
+    def run(self, *arguments: str, timeout_s: float = 300) -> str:
+        """Run a container to its end, remove it, and give what it printed on standard output.
+
+        Read from its log: a client that is attached misses the output of a quick command now and then.
+        """
+        container = self.docker("create", *arguments).strip()
+        try:
+            self.docker("start", container)
+            code = self.docker("wait", container, timeout_s=timeout_s).strip()
+            printed = self.docker("logs", container)
+        finally:
+            self.docker("rm", "--force", "--volumes", container)
+        if code != "0":
+            raise TestbedError(f"{' '.join(arguments)}: exit code {code}\n{printed}")
+        return printed
+
     def log(self) -> str:
         """What the engine wrote so far."""
         return (self.run_dir / "dockerd.log").read_text(errors="replace")

@@ -54,7 +54,7 @@ def test_only_the_last_layer_is_damaged(any_site: Site, tmp_path: Path, former: 
     assert site.state_files() == files
     assert not (tmp_path / "srv").exists()
     if former:
-        run = site.running.docker("run", "--rm", "--network", "none", "bundler-test/service:1.0.0")
+        run = site.running.run("--network", "none", "bundler-test/service:1.0.0")
         assert run == "hello former\n"
 
 

@@ -49,9 +49,7 @@ def test_load_brings_the_composed_images_in_under_their_names(docker20: RunningE
     with build_site(tmp_path, docker20) as site:
         try:
             site.build("--rehearse", "off", "--load")
-            shown = docker20.docker(
-                "run", "--rm", "--network", "none", "small:1.0.0", "cat", "/app/models/tiny/config.json"
-            )
+            shown = docker20.run("--network", "none", "small:1.0.0", "cat", "/app/models/tiny/config.json")
             assert "hidden_size" in shown
             labels = json.loads(docker20.docker("inspect", "--format", "{{json .Config.Labels}}", "small:1.0.0"))
             assert labels["tiny.model"] == f"acme/tiny@{site.hub.commit('acme/tiny')}"

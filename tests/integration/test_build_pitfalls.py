@@ -131,7 +131,7 @@ def test_what_stays_right(engine: RunningEngine, tmp_path: Path) -> None:
                 "id -un; stat -c '%u:%g %a' /app /app/models /app/models/tiny; cat /app/os /app/models/app.txt;"
                 " sha256sum /app/models/tiny/model.safetensors /opt/deep/m/model.safetensors /srv/m/model.safetensors"
             )
-            shown = engine.docker("run", "--rm", "--network", "none", "small:1", "sh", "-c", script).splitlines()
+            shown = engine.run("--network", "none", "small:1", "sh", "-c", script).splitlines()
         finally:
             engine.docker("rmi", "--force", "small:1", "small:base")
         weights = site.root / "repo" / "model.safetensors"

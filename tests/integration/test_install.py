@@ -62,7 +62,7 @@ def test_install_again_and_update(any_site: Site, tmp_path: Path) -> None:
     assert set(standing.names) - set(before.names) == {app, base}
     assert standing.images - before.images == {standing.names[app], standing.names[base]}
     assert standing.containers == before.containers
-    assert site.running.docker("run", "--rm", "--network", "none", app) == "hello\n"
+    assert site.running.run("--network", "none", app) == "hello\n"
     assert [check.passed for check in outcome.receipt.checks] == [True, True, True]
     assert (site.host.payload_dir("service-1.0.0-linux-amd64") / "compose.yaml").read_bytes() == COMPOSE
 
@@ -81,8 +81,8 @@ def test_install_again_and_update(any_site: Site, tmp_path: Path) -> None:
         layer.blob.digest.hex for layer in bundle.images[0].layers
     ]
     newer = "bundler-test/service:1.1.0"
-    assert site.running.docker("run", "--rm", "--network", "none", newer) == "hello again\n"
-    assert site.running.docker("run", "--rm", "--network", "none", app) == "hello\n"
+    assert site.running.run("--network", "none", newer) == "hello again\n"
+    assert site.running.run("--network", "none", app) == "hello\n"
     assert not site.audit().findings
     for name, count in ((base, 2), (app, 3), (newer, 3)):
         archive = saved(site, name)
@@ -115,7 +115,7 @@ def test_moved_tag_update_keeps_the_former_image(site: Site, tmp_path: Path) -> 
     standing = site.standing()
     assert standing.names["bundler-test/service:stable"] != former
     assert former in standing.images
-    assert site.running.docker("run", "--rm", "--network", "none", former) == "hello\n"
+    assert site.running.run("--network", "none", former) == "hello\n"
 
 
 def test_bare_tar(site: Site, tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def test_the_kit_is_installed_audited_and_checked(old_host: OldHost, tmp_path: P
         assert done.stdout.endswith(f"{NAME} is installed\n")
         assert (old_host.root / "srv/small/compose.yaml").read_text() == "services: {}\n"
         assert list((old_host.root / "var/lib/bundler/receipts").rglob("small.json"))
-        shown = old_host.engine.docker("run", "--rm", "--network", "none", "small:1.0.0")
+        shown = old_host.engine.run("--network", "none", "small:1.0.0")
         assert shown == "application\n"
 
         again = old_host.types("install", ".", "--into", "/srv/small")

@@ -59,7 +59,7 @@ def test_the_image_id_is_the_config_digest_on_graph_drivers_only(based_engine: R
 
 
 def test_a_container_without_a_network_runs_and_has_no_route(based_engine: RunningEngine) -> None:
-    out = based_engine.docker("run", "--rm", "--network", "none", BASE, "sh", "-c", "ip route; id -u")
+    out = based_engine.run("--network", "none", BASE, "sh", "-c", "ip route; id -u")
     assert out.split() == ["0"]
 
 
@@ -114,7 +114,7 @@ def test_a_container_reaches_a_server_behind_the_host(based_engine: RunningEngin
     """The server knows no way back to the bridge's addresses: without masquerading no answer would come."""
     (tmp_path / "word").write_text("through")
     with server_behind_the_host(tmp_path) as address:
-        assert based_engine.docker("run", "--rm", BASE, "wget", "-q", "-O", "-", f"{address}/word") == "through"
+        assert based_engine.run(BASE, "wget", "-q", "-O", "-", f"{address}/word") == "through"
 
 
 def test_the_isolated_host_has_no_way_out(isolated_host: IsolatedHost, busybox: Busybox, tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_the_isolated_host_has_no_way_out(isolated_host: IsolatedHost, busybox: 
     assert network.run(["ip", "-6", "route"]).stdout.strip() in {"", "::1 dev lo proto kernel metric 256 pref medium"}
     assert [line.split()[0] for line in network.run(["ip", "-br", "link"]).stdout.splitlines()] == ["lo"]
     busybox(engine, BASE)
-    inside = engine.docker("run", "--rm", "--network", "host", BASE, "ls", "/sys/class/net").split()
+    inside = engine.run("--network", "host", BASE, "ls", "/sys/class/net").split()
     assert inside == ["lo"]
     with server_behind_the_host(tmp_path):  # the control: the host reaches it, the isolated host does not
         probe = "import socket; socket.create_connection(('10.214.0.2', 8080), 3)"
@@ -164,12 +164,12 @@ def test_a_killed_engine_starts_again_on_its_data(
 
 def test_an_image_goes_through_the_registry(registry: str, based_engine: RunningEngine) -> None:
     remote = f"{registry}/{based_engine.kind.name}:1"
-    before = based_engine.docker("run", "--rm", "--network", "none", BASE, "sha256sum", "/bin/busybox")
+    before = based_engine.run("--network", "none", BASE, "sha256sum", "/bin/busybox")
     based_engine.docker("tag", BASE, remote)
     based_engine.docker("push", remote)
     based_engine.docker("image", "rm", remote, BASE)
     based_engine.docker("pull", remote)
-    assert based_engine.docker("run", "--rm", "--network", "none", remote, "sha256sum", "/bin/busybox") == before
+    assert based_engine.run("--network", "none", remote, "sha256sum", "/bin/busybox") == before
     based_engine.docker("image", "rm", remote)
 
 

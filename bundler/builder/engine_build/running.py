@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import tarfile
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -62,20 +62,20 @@ def _mount(target: PurePosixPath, source: Path) -> dict[str, object]:
 
 
 def _run(client: EngineClient, container: str, task: Task, progress: Progress) -> None:
-    tail: deque[str] = deque(maxlen=_TAIL_LINES)
     try:
         client.ask("POST", f"/containers/{container}/start")
     except EngineRefusedError as error:
-        raise _failed(task, f"cannot be started: {error.message}", tail) from error
-    for line in _lines(client, container):
-        tail.append(line)
+        raise _failed(task, f"cannot be started: {error.message}", ()) from error
+    for line in _lines(client, container, follow=True):
         progress.note(f"{task.name}: {line}")
     answer = client.ask_json("POST", f"/containers/{container}/wait", timeout_s=_SILENCE_S)
     if answer.get("StatusCode") != 0:
+        # Read again: who follows a log may miss the last line of a command that ends without a line feed.
+        tail = deque(_lines(client, container, follow=False), maxlen=_TAIL_LINES)
         raise _failed(task, f"ended with exit code {answer.get('StatusCode')}", tail)
 
 
-def _failed(task: Task, how: str, tail: deque[str]) -> BuildError:
+def _failed(task: Task, how: str, tail: Iterable[str]) -> BuildError:
     return BuildError(
         f"the command of {task.name} {how}",
         where=task.name,
@@ -84,9 +84,9 @@ def _failed(task: Task, how: str, tail: deque[str]) -> BuildError:
     )
 
 
-def _lines(client: EngineClient, container: str) -> Iterator[str]:
-    """Both outputs line by line until the container ends."""
-    params = {"follow": 1, "stdout": 1, "stderr": 1}
+def _lines(client: EngineClient, container: str, *, follow: bool) -> Iterator[str]:
+    """Both outputs line by line, until the container ends or as far as they have come."""
+    params = {"follow": int(follow), "stdout": 1, "stderr": 1}
     answer = client.ask("GET", f"/containers/{container}/logs", params=params, stream=True, timeout_s=_SILENCE_S)
     rest: dict[int, bytes] = {}
     try:
