@@ -31,12 +31,12 @@ from bundler.builder.engine_part import EnginePart, build_images
 from bundler.builder.hub.retry import RetryPolicy
 from bundler.builder.hub.snapshot import Fetcher
 from bundler.builder.hub.source import HubSource
-from bundler.builder.images import BuildEngine, BuildOptions
+from bundler.builder.images import BuildEngine, BuildOptions, request_of
 from bundler.builder.kit_writer import StagedKit
 from bundler.builder.lock import Lock
 from bundler.builder.papers import papers_of
 from bundler.builder.prepare import staged_trees
-from bundler.builder.recipe import Recipe
+from bundler.builder.recipe import ImageBase, Recipe
 from bundler.builder.recipe_file import load_recipe
 from bundler.builder.resolve import PatientSource, record_digests, resolve, with_arguments
 from bundler.builder.space import Need, StorePlace, require_space
@@ -143,6 +143,7 @@ class _Build:
     def run(self) -> BuildReport:
         """All steps, in their order."""
         step = self._steps.begin
+        self._require_buildable()
         step("resolve models and images")
         source = PatientSource(self._source, self._settings.retry, self._progress)
         lock = resolve(self._recipe, source, self._world, self._progress)
@@ -183,6 +184,12 @@ class _Build:
             seconds=self._steps.seconds,
         )
 
+    def _require_buildable(self) -> None:
+        """What this builder lacks, by line of the Dockerfiles, before anything is fetched."""
+        recipe = self._recipe
+        specs = [spec for spec in (recipe.base, *recipe.apps) if not isinstance(spec, ImageBase)]
+        self._engine.require_features(request_of(recipe, spec, self._settings.engine) for spec in specs)
+
     def _require_space_for_models(self, lock: Lock) -> None:
         """Before a byte is fetched: what is missing in the cache, and the models once more in the output."""
         missing = sum(self._fetcher.missing_size(model) for model in lock.models)
@@ -195,7 +202,8 @@ class _Build:
     def _needs(self, models_size: int, largest: int, part: EnginePart | None) -> list[Need]:
         """What the bundle takes in the output and, if it is rehearsed, in the engine while the largest model loads."""
         layers_size = packed_size(part) if part else 0
-        needs = [Need(self._settings.output, models_size + layers_size, "the bundle")]
+        kit_size = models_size + layers_size + self._loader.stat().st_size
+        needs = [Need(self._settings.output, kit_size, "the kit")]
         store = self._rehearsal.store() if self._settings.rehearse == "full" else None
         if store is not None:
             needs.append(store.need(models_size + (plain_size(part) if part else 0), largest))
