@@ -71,10 +71,10 @@ def _measure(options: argparse.Namespace, command: str) -> None:
         write_by_hand(work / "hand", work / "model")
         write_recipe(work / "recipe")
         hub = stack.enter_context(Hub([HubRepo(REPO, work / "model")]))
-        Place(work, kinds[0]).make_base(rootfs)
         for kind in kinds:
-            title = _warm(Place(work, kind), hub)
-            print(f"\n### {title}\n\n{_compare(Place(work, kind), hub, options.runs)}", flush=True)
+            place = Place(work, kind, rootfs)
+            title = _warm(place, hub)
+            print(f"\n### {title}\n\n{_compare(place, hub, options.runs)}", flush=True)
     print(f"\nLoad of the last minute at the end: {load_average()}")
 
 

@@ -42,7 +42,9 @@ def render(hand: Runs, ours: Runs) -> str:
 
 def _inside(own: list[Trip]) -> str:
     medians = {step: statistics.median(trip.inside[step] for trip in own) for step in own[0].inside}
-    return "Inside `bundler build`: " + ", ".join(f"{step} {seconds:.1f} s" for step, seconds in medians.items()) + "."
+    steps = ", ".join(f"{step} {seconds:.1f} s" for step, seconds in medians.items() if seconds >= 0.05)
+    checks_s = statistics.median(trip.checks_s for trip in own)
+    return f"Inside `bundler build`: {steps}. Inside `bundler.pyz install`: checks {checks_s:.1f} s."
 
 
 def _seconds(trip: Trip, steps: Sequence[str]) -> float:

@@ -25,10 +25,11 @@ _OS_CACHES = ("layers", "blobs", "prepared", "work")
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run works, and with which engine."""
+    """Where a run works, and with which engine; ``rootfs`` is the base image's content, None for busybox."""
 
     work: Path
     kind: EngineKind
+    rootfs: Path | None
 
     @property
     def hand(self) -> Path:
@@ -49,19 +50,20 @@ class Place:
 
     @contextmanager
     def engine(self) -> Iterator[RunningEngine]:
-        """A new engine with the base image."""
+        """A new engine with the base image: the first one makes it, all others get that very one."""
         with EngineDaemon(self.kind).running() as engine:
-            engine.docker("load", "--quiet", "--input", str(self.base))
+            if self.base.exists():
+                engine.docker("load", "--quiet", "--input", str(self.base))
+            else:
+                self._make_base(engine)
             yield engine
 
-    def make_base(self, rootfs: Path | None) -> None:
-        """Write ``base`` from a root file system; None: busybox."""
-        with EngineDaemon(self.kind).running() as engine:
-            if rootfs is None:
-                busybox_image(engine, BASE)
-            else:
-                debian_image(engine, rootfs, BASE)
-            engine.docker("save", "--output", str(self.base), BASE)
+    def _make_base(self, engine: RunningEngine) -> None:
+        if self.rootfs is None:
+            busybox_image(engine, BASE)
+        else:
+            debian_image(engine, self.rootfs, BASE)
+        engine.docker("save", "--output", str(self.base), BASE)
 
     @contextmanager
     def engines(self) -> Iterator[tuple[RunningEngine, RunningEngine]]:
@@ -74,11 +76,13 @@ class Place:
 class Trip:
     """One way once: seconds by step, bytes that are carried, and bytes that the other engine had to take in.
 
-    ``inside`` are the seconds of the steps within bundler's build, in its own words.
+    ``inside`` are the seconds of the steps within bundler's build, in its own words; ``checks_s`` those of the checks
+    within its install, which read every model file once more out of containers.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
     inside: dict[str, float] = field(default_factory=dict)
+    checks_s: float = 0.0
     carried_size: int = 0
     taken_size: int = 0
 
@@ -136,7 +140,9 @@ def _trip_by_bundler(
     install = '"$1" bundler.pyz install . --state-dir "$2" --json --progress none'
     trip.seconds["load"], printed = seconds_of(install, away, kit, sys.executable, state)
     trip.carried_size = sum(path.stat().st_size for path in kit.rglob("*") if path.is_file())
-    trip.taken_size = _sent_size(kit, set(json.loads(printed)["members_not_read"]))
+    receipt = json.loads(printed)
+    trip.checks_s = sum(check["seconds"] for check in receipt["checks"])
+    trip.taken_size = _sent_size(kit, set(receipt["members_not_read"]))
     shutil.rmtree(kit)
     return trip
 
