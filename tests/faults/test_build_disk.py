@@ -1,0 +1,174 @@
+"""Disks that are too small, or fill up while a build runs: said with numbers before, and cleaned up after."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from testbed.engines import DOCKER_20, RunningEngine
+from testbed.hub_faults import Fault, Kind
+from tests.support.build_site import BuildSite, build_site, images_in
+from tests.support.watched_build import in_step, watched
+
+MODEL_SIZE = 16 << 20
+MIB = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def site(docker20: RunningEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BuildSite]:
+    with build_site(tmp_path_factory.mktemp("disk"), docker20, MODEL_SIZE) as site:
+        yield site
+        site.hub.faults.clear()
+
+
+@contextmanager
+def disk(place: Path, size: int) -> Iterator[Path]:
+    """A file system of that size at ``place``."""
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)], check=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def fill(place: Path, leave_size: int) -> Path:
+    """Someone else's file, which leaves that much room."""
+    state = os.statvfs(place)
+    filler = place / "filler"
+    with filler.open("wb") as stream:
+        os.posix_fallocate(stream.fileno(), 0, state.f_bavail * state.f_frsize - leave_size)
+    return filler
+
+
+def require_refused(code: int, complaint: str, *sentences: str) -> None:
+    assert code == 10, complaint
+    assert "Traceback" not in complaint
+    for sentence in ("where: ", "do: ", *sentences):
+        assert sentence in complaint, complaint
+
+
+def standing(engine: RunningEngine) -> list[str]:
+    containers = engine.docker("ps", "--all", "--quiet").split()
+    return [*(line for line in images_in(engine) if "bundler.invalid/cache" not in line), *containers]
+
+
+# -- asked before anything is fetched
+
+
+def test_an_output_that_is_too_small(site: BuildSite, tmp_path: Path) -> None:
+    with disk(tmp_path / "disk", 12 * MIB) as place:
+        site.hub.forget_requests()
+        cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+        done = site.run("--rehearse", "off", "--output", str(place / "kits"), env=cache)
+        require_refused(done.returncode, done.stderr, "there is not enough disk space", "12 MiB are free", "the kit")
+        needed = re.search(r"(\d+) MiB are needed", done.stderr)
+        assert needed and int(needed[1]) > 16
+        assert site.hub.requests("/resolve/") == []
+        assert not (place / "kits").exists()
+
+
+def test_room_for_the_model_and_none_for_the_loader(site: BuildSite, tmp_path: Path) -> None:
+    """A kit is more than its bundle."""
+    with disk(tmp_path / "disk", MODEL_SIZE + 6 * MIB) as place:
+        done = site.run("--rehearse", "off", "--output", str(place))
+        require_refused(done.returncode, done.stderr, "there is not enough disk space", "22 MiB are free")
+        assert not any(place.iterdir())
+
+
+def test_a_cache_that_is_too_small(site: BuildSite, tmp_path: Path) -> None:
+    with disk(tmp_path / "disk", 8 * MIB) as place:
+        site.hub.forget_requests()
+        done = site.run("--rehearse", "off", env={"XDG_CACHE_HOME": str(place)})
+        require_refused(done.returncode, done.stderr, "8 MiB are free: models to be fetched (16 MiB)", "XDG_CACHE_HOME")
+        assert site.hub.requests("/resolve/") == []
+
+
+def test_needs_on_one_disk_are_summed(site: BuildSite, tmp_path: Path) -> None:
+    """Room for the download or for the kit, and not for both."""
+    with disk(tmp_path / "disk", 56 * MIB) as place:
+        cache = {"XDG_CACHE_HOME": str(place / "cache")}
+        done = site.run("--rehearse", "off", "--output", str(place / "kits"), env=cache)
+        require_refused(done.returncode, done.stderr, "models to be fetched (16 MiB), ")
+
+
+def test_an_engine_without_room_for_the_rehearsal(start_engine: Callable[..., RunningEngine], tmp_path: Path) -> None:
+    engine = start_engine(DOCKER_20, size_bytes=40 * MIB)
+    with build_site(tmp_path, engine, 32 * MIB) as site:
+        before = standing(engine)
+        done = site.run()
+        require_refused(done.returncode, done.stderr, "the rehearsal in the engine", str(engine.data_root))
+        assert site.hub.requests("/resolve/") == []
+        assert standing(engine) == before
+        assert not site.output.exists()
+
+
+# -- full in the middle, although there was room
+
+
+@pytest.mark.parametrize(
+    ("step", "leave_size"),
+    [("write the bundle", 4 * MIB), ("read the bundle back", 4 * MIB)],
+    ids=["while the tar is written", "while the rest is written"],
+)
+def test_the_output_fills_up(site: BuildSite, tmp_path: Path, step: str, leave_size: int) -> None:
+    with disk(tmp_path / "disk", 64 * MIB) as place:
+        output = place / "kits"
+        options = ("--rehearse", "off", "--output", str(output))
+        with watched(site, *options, stop_at=in_step(step)) as build:
+            build.wait_stopped()
+            filler = fill(place, leave_size)
+            build.strike(signal.SIGCONT)
+            require_refused(build.end(), build.complaint, "No space left on device", str(output))
+        assert not any(output.iterdir())
+        filler.unlink()
+        done = site.run(*options)
+        assert done.returncode == 0, done.stderr
+
+
+def test_the_cache_fills_up(site: BuildSite, tmp_path: Path) -> None:
+    with disk(tmp_path / "disk", 64 * MIB) as place:
+        site.hub.faults.clear()
+        site.hub.faults.add(Fault("/lfs/*", Kind.STALL, times=1, after=1000, stall_s=3))
+        cache = {"XDG_CACHE_HOME": str(place / "cache")}
+        with watched(site, "--rehearse", "off", env=cache) as build:
+            build.wait_for(lambda event: event["event"] == "task" and "model.safetensors" in event["label"])
+            filler = fill(place, 4 * MIB)
+            require_refused(build.end(), build.complaint, "a model cannot be kept: No space left", str(place))
+        assert not list(place.rglob("*.part"))
+        filler.unlink()
+        site.hub.forget_requests()
+        done = site.run("--rehearse", "off", env=cache)
+        assert done.returncode == 0, done.stderr
+        assert {seen.path.rpartition("/")[2] for seen in site.hub.requests("/resolve/")} == {"model.safetensors"}
+
+
+@pytest.mark.parametrize("step", ["build images", "rehearse"])
+def test_the_engine_fills_up(start_engine: Callable[..., RunningEngine], tmp_path: Path, step: str) -> None:
+    engine = start_engine(DOCKER_20, size_bytes=192 * MIB)
+    with build_site(tmp_path, engine, MODEL_SIZE) as site:
+        dockerfile = site.recipe / "Dockerfile"
+        dockerfile.write_text(dockerfile.read_text().replace("USER", "RUN seq 900000 > /srv/numbers\nUSER"))
+        before = standing(engine)
+        with watched(site, stop_at=in_step(step)) as build:
+            build.wait_stopped()
+            filler = fill(engine.data_root, 3 * MIB)
+            build.strike(signal.SIGCONT)
+            code = build.end()
+        assert "Traceback" not in build.complaint
+        # A step of a Dockerfile that finds no room has failed like any other: only its program knows why.
+        assert code == (5 if step == "build images" else 10), build.complaint
+        assert ("RUN seq" if step == "build images" else "3.0 MiB free") in build.complaint
+        assert not site.output.exists() or not any(site.output.iterdir())
+        filler.unlink()
+        assert standing(engine) == before
+        done = site.run()
+        assert done.returncode == 0, done.stderr
+        assert standing(engine) == before
