@@ -69,7 +69,8 @@ class HubSource:
         disable_progress_bars()
         hub_logging.set_verbosity(logging.ERROR)
         if ca_bundle is not None:
-            context = ssl.create_default_context(cafile=os.fspath(ca_bundle))
+            context = ssl.create_default_context()
+            context.load_verify_locations(cafile=os.fspath(ca_bundle))  # beside the usual ones, as everywhere else
             set_client_factory(lambda: httpx2.Client(verify=context, follow_redirects=True, timeout=None))
 
     def resolve(self, wanted: ModelSpec) -> LockedModel:
@@ -103,8 +104,15 @@ class HubSource:
 
     def read(self, model: LockedModel, file: LockedFile, sink: BinaryIO) -> None:
         """One attempt at the whole file by plain HTTP."""
+        where = f"model {model.name}, file {file.path} at {self.name}"
+        if file.size > constants.MAX_HTTP_DOWNLOAD_SIZE:
+            raise DownloadError(
+                f"{file.size:,} bytes: the Hub's client reads no file of that size over one connection",
+                where=where,
+                remedy="take a revision whose weights are split into smaller files",
+            )
         address = self.address(model, file)
-        with _translated(f"model {model.name}, file {file.path} at {self.name}"):
+        with _translated(where):
             http_get(address.url, sink, headers=address.headers, expected_size=file.size, displayed_filename=file.path)
 
 
