@@ -136,3 +136,20 @@ def test_large_files_come_by_hf_transfer_and_fall_back_to_one_connection(
     snapshot = fetcher(hub, tmp_path / "second").fetch(model)
     assert snapshot.path(snapshot.model.files[2]).read_bytes() == bytes(range(256)) * 4096
     assert [seen for seen in hub.requests("/lfs/") if not seen.range], "the second attempt is an ordinary one"
+
+
+def test_a_token_goes_to_the_hub_alone_and_none_is_needed(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = HubSource(hub.endpoint).resolve(wanted())
+    monkeypatch.setenv("HF_HUB_DISABLE_IMPLICIT_TOKEN", "")
+    monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path / "none"))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    assert "authorization" not in HubSource().address(model, model.files[0]).headers
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    assert HubSource().address(model, model.files[0]).headers["authorization"] == "Bearer hf_secret"
+    assert HubSource().address(model, model.files[0]).url.startswith("https://huggingface.co/acme/tiny/resolve/")
+
+    fetcher(hub, tmp_path / "cache").fetch(HubSource(hub.endpoint).resolve(wanted()))
+    assert hub.requests()
+    assert not any(seen.authorized for seen in hub.requests())

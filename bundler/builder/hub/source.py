@@ -29,6 +29,7 @@ from bundler.builder.lock import LockedFile, LockedModel
 from bundler.builder.recipe import ModelSpec
 from bundler.core.errors import DownloadError
 
+HUB = "https://huggingface.co"
 _TRANSIENT_STATUS = frozenset({408, 425, 429})
 
 
@@ -63,8 +64,9 @@ class HubSource:
 
     def __init__(self, endpoint: str | None = None, token: str | None = None, ca_bundle: Path | None = None) -> None:
         self.name = (endpoint or constants.ENDPOINT).rstrip("/")
-        # A token belongs to the Hub it was made for: a mirror gets one only if the caller gives it.
-        self._token: str | bool = token or (endpoint is None or self.name == constants.ENDPOINT)
+        # A token belongs to the Hub it was made for, and is not needed there (None: sent if there is one); a mirror
+        # gets one only if the caller gives it.
+        self._token: str | bool | None = token or (None if self.name == HUB else False)
         self._api = HfApi(endpoint=self.name, token=self._token)
         disable_progress_bars()
         hub_logging.set_verbosity(logging.ERROR)
