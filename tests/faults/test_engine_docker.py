@@ -74,6 +74,13 @@ def test_a_socket_that_this_user_may_not_open(docker20: RunningEngine) -> None:
     assert raised.value.exit_code == 10
 
 
+def test_an_engine_older_than_we_take(docker20: RunningEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    # No older engine than 20.10 can be had here, so what we ask for is raised above what a real one has.
+    monkeypatch.setattr("bundler.core.docker_api.OLDEST_API", (1, 42))
+    with pytest.raises(EngineError, match=r"Docker 20\.10\.24.* is too old: its API ends at 1\.41, 1\.42 is needed"):
+        connect(docker20.base_url)
+
+
 @pytest.mark.parametrize("kind", [DOCKER_20, DOCKER_28, DOCKER_28_CONTAINERD], ids=lambda kind: kind.name)
 def test_a_full_disk_is_named_and_leaves_what_stood(start_engine: StartEngine, kind: EngineKind) -> None:
     running = start_engine(kind, size_bytes=64 << 20)
