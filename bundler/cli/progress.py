@@ -7,6 +7,7 @@ passes its total.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 import time
@@ -20,6 +21,7 @@ from bundler.core.progress import Progress, SilentProgress, Task
 MODES = ("auto", "bar", "lines", "json", "none")
 LINE_INTERVAL_S = 5.0
 JSON_INTERVAL_S = 0.5
+_FALLBACK_COLUMNS = 80
 Clock = Callable[[], float]
 
 
@@ -194,13 +196,29 @@ class BarProgress(LineProgress):
         return _BarTask(self._stream, label, total_size)
 
 
+def _has_no_width(stream: TextIO) -> bool:
+    """Serial lines and terminals of containers say that they are 0 columns wide; tqdm would draw nothing."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns == 0
+    except (OSError, ValueError):  # no terminal, or not even a file
+        return False
+
+
 class _BarTask(Meter):
     def __init__(self, stream: TextIO, label: str, total_size: Optional[int]) -> None:
         from tqdm import tqdm  # noqa: PLC0415 - late: most commands show no bar
 
         super().__init__(label, total_size)
         tqdm.monitor_interval = 0  # no thread beside ours
-        self._bar = tqdm(total=total_size, desc=label, unit="B", unit_scale=True, unit_divisor=1024, file=stream)
+        self._bar = tqdm(
+            total=total_size,
+            desc=label,
+            unit="B",
+            unit_scale=True,
+            unit_divisor=1024,
+            file=stream,
+            ncols=_FALLBACK_COLUMNS if _has_no_width(stream) else None,
+        )
 
     def moved(self, step: int) -> None:
         self._bar.update(step)

@@ -27,6 +27,7 @@ from huggingface_hub.utils import logging as hub_logging
 from bundler.builder.hub.retry import TransientError
 from bundler.builder.lock import LockedFile, LockedModel
 from bundler.builder.recipe import ModelSpec
+from bundler.core.digest import CHUNK_BYTES
 from bundler.core.errors import DownloadError
 
 HUB = "https://huggingface.co"
@@ -69,6 +70,8 @@ class HubSource:
         self._token: str | bool | None = token or (None if self.name == HUB else False)
         self._api = HfApi(endpoint=self.name, token=self._token)
         disable_progress_bars()
+        # The library hands on 10 MB at a time: on a slow line minutes without a sign of life, and as much is lost at a cut.
+        constants.DOWNLOAD_CHUNK_SIZE = CHUNK_BYTES
         hub_logging.set_verbosity(logging.ERROR)
         if ca_bundle is not None:
             context = ssl.create_default_context()
