@@ -1,0 +1,101 @@
+"""What a bundle says of itself: times, checks, images."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from bundler.builder.describe import FinishedImage, created_time, describe_bundle, describe_checks, describe_model
+from bundler.builder.lock import LockedFile, LockedModel
+from bundler.builder.model_tree import ModelTree, TreeFile
+from bundler.builder.recipe import ModelSpec
+from bundler.builder.recipe_file import load_recipe
+from bundler.core.bundle_manifest import PayloadFile, parse_bundle_manifest, render_bundle_manifest
+from bundler.core.digest import Digest
+from bundler.core.errors import UsageError
+from bundler.core.oci import render_plain_manifest
+from tests.support.handmade import file_layer, make_image
+
+RECIPE = """\
+format: 1
+name: small
+version: 1.2.3
+platform: linux/amd64
+models: [ { name: tiny, repo: acme/tiny, path: /m/tiny } ]
+base: { dockerfile: Dockerfile.base, tag: "small:base" }
+apps: [ { dockerfile: Dockerfile, tag: "small:1" }, { dockerfile: Dockerfile, tag: "small:2" } ]
+checks:
+  - { name: plain, run: [cat, /x], within: 1m30s }
+  - { name: full, run: "a | b", image: "small:2", within: 5s, expect: [one, two], forbid: bad, user: "7", env: { K: v } }
+"""
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    (tmp_path / "Dockerfile.base").write_text("FROM os:1\n")
+    (tmp_path / "Dockerfile").write_text("FROM small:base\n")
+    return tmp_path
+
+
+def test_the_time_is_now_or_what_reproducible_builds_say() -> None:
+    assert created_time({"SOURCE_DATE_EPOCH": "0"}) == "1970-01-01T00:00:00Z"
+    assert created_time({"SOURCE_DATE_EPOCH": "1700000000"}) == "2023-11-14T22:13:20Z"
+    for environment in ({}, {"SOURCE_DATE_EPOCH": ""}):
+        stated = datetime.strptime(created_time(environment), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+        assert abs((datetime.now(timezone.utc) - stated).total_seconds()) < 5
+
+
+@pytest.mark.parametrize("value", ["yesterday", "1.5", "9" * 30, "1e9"])
+def test_a_time_that_is_none(value: str) -> None:
+    with pytest.raises(UsageError, match="SOURCE_DATE_EPOCH is") as caught:
+        created_time({"SOURCE_DATE_EPOCH": value})
+    assert caught.value.exit_code == 2
+
+
+def test_a_check_runs_in_the_first_application_unless_it_says_another(directory: Path) -> None:
+    plain, full = describe_checks(load_recipe(directory))
+    assert (plain.image.familiar, plain.run, plain.within_s) == ("small:1", ("cat", "/x"), 90.0)
+    assert (plain.expect, plain.forbid, plain.user, plain.env) == ((), (), None, {})
+    assert (full.image.familiar, full.expect, full.forbid) == ("small:2", ("one", "two"), ("bad",))
+    assert (full.user, full.env) == ("7", {"K": "v"})
+
+
+def test_without_an_application_a_check_runs_in_the_base(directory: Path) -> None:
+    recipe = load_recipe(directory)
+    alone = recipe.model_copy(update={"apps": (), "checks": recipe.checks[:1]})
+    assert describe_checks(alone)[0].image.familiar == "small:base"
+
+
+def test_a_bundle_is_described_from_its_parts_and_read_back_equal(directory: Path) -> None:
+    recipe = load_recipe(directory)
+    file = TreeFile("config.json", 3, Digest.of(b"{}\n"), b"{}\n")
+    tree = ModelTree("tiny", PurePosixPath("/m/tiny"), 0, 0, (file,))
+    locked = LockedModel(
+        name="tiny",
+        repo_id="acme/tiny",
+        canonical_id="acme/tiny",
+        revision="main",
+        commit="a1" * 20,
+        include=(),
+        exclude=(),
+        license="mit",
+        files=(LockedFile(path="config.json", size=3, sha256=file.sha256.hex, git_sha1=None),),
+    )
+    spec = ModelSpec.model_validate({"name": "tiny", "repo": "acme/tiny", "path": "/m/tiny"})
+    model = describe_model(spec, locked, tree)
+    assert (model.commit, model.path, model.license) == ("a1" * 20, "/m/tiny", "mit")
+    images = [make_image(f"small:{tag}", [file_layer("etc/os", b"os")]) for tag in ("base", "1", "2")]
+    finished = [FinishedImage(image, "app", ()) for image in images]
+    payload = [PayloadFile("compose.yaml", 4, Digest.of(b"a: 1"))]
+    manifest = describe_bundle(recipe, [model], finished, payload, "2023-11-14T22:13:20Z")
+    assert manifest.title == "small-1.2.3-linux-amd64"
+    assert set(manifest.tools) == {"bundler", "zstandard", "zstd"}
+    for described, image in zip(manifest.images, images, strict=True):
+        assert (described.image_id, described.manifest_digest) == (image.image_id, image.manifest_digest)
+        assert described.plain_manifest_digest == Digest.of(render_plain_manifest(image.config, image.layers))
+    assert manifest.models == (model,)
+    assert manifest.files == tuple(payload)
+    assert parse_bundle_manifest(render_bundle_manifest(manifest), "bundle.json") == manifest
