@@ -13,9 +13,7 @@ from pathlib import Path
 import pytest
 
 from testbed.engines import RunningEngine
-from testbed.hub import Hub
-from testbed.hub_repo import HubRepo
-from tests.support.build_site import BUSYBOX, REPO, BuildSite, build_site
+from tests.support.build_site import BUSYBOX, BuildSite, build_site
 from tests.support.kit_reading import config_of, open_whole, plain_bytes
 
 pytestmark = pytest.mark.engine
@@ -67,8 +65,7 @@ def test_everything_private_reaches_the_steps_and_is_nowhere_in_the_kit(
 ) -> None:
     """A company's authority, a proxy with a password, a token for the Hub, a wheelhouse; and no name is touched."""
     engine: RunningEngine = request.getfixturevalue(fixture)
-    with build_site(tmp_path, engine) as usual, private_hub(usual) as hub:
-        site = BuildSite(usual.root, engine, hub)
+    with build_site(tmp_path, engine) as site:
         pem = authority(tmp_path)
         line = pem.read_text().splitlines()[2]
         step = (
@@ -86,7 +83,7 @@ def test_everything_private_reaches_the_steps_and_is_nowhere_in_the_kit(
         proxy = f"http://person:{PASSWORD}@proxy.invalid:3128"
         env = {
             "HTTP_PROXY": proxy, "https_proxy": proxy, "HTTPS_PROXY": proxy, "NO_PROXY": "127.0.0.1,localhost",
-            "HF_TOKEN": TOKEN, "HF_ENDPOINT": hub.endpoint,
+            "HF_TOKEN": TOKEN,
         }  # fmt: skip
         for name in ("small:base", "small:1.0.0"):
             engine.docker("tag", BUSYBOX, name)
@@ -95,6 +92,7 @@ def test_everything_private_reaches_the_steps_and_is_nowhere_in_the_kit(
         with events(engine) as told:
             done = site.run("--json", *options, env=env)
         assert done.returncode == 0, done.stderr
+        assert site.hub.requests() and not any(seen.authorized for seen in site.hub.requests()), "it is a mirror"
         now = [engine.docker("inspect", "--format", "{{.Id}}", name) for name in ("small:base", "small:1.0.0", BUSYBOX)]
         engine.docker("rmi", "small:base", "small:1.0.0")
 
@@ -117,14 +115,6 @@ def test_everything_private_reaches_the_steps_and_is_nowhere_in_the_kit(
         assert not [event for event in moved if event["action"] in ("tag", "untag", "delete", "load", "import")], told
         assert [event for event in told if event["action"] == "tag"], "the events are those of this build"
     assert private_things(engine) == []
-
-
-@contextmanager
-def private_hub(site: BuildSite) -> Iterator[Hub]:
-    """A Hub that gives the model to one token alone."""
-    repo = HubRepo(REPO, site.root / "repo", private=True, readers=frozenset({TOKEN}))
-    with Hub([repo], tokens=[TOKEN]) as hub:
-        yield hub
 
 
 def private_things(engine: RunningEngine) -> list[str]:
