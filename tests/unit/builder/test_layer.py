@@ -100,7 +100,7 @@ sys.stdout.buffer.write(rendered(model_entries(made)))
 @pytest.mark.parametrize(("umask", "uid", "order", "locale"), [(0, 0, "", "C"), (0o77, 4711, "reverse", "C.UTF-8")])
 def test_the_layer_is_the_same_on_any_host(tmp_path: Path, umask: int, uid: int, order: str, locale: str) -> None:
     tmp_path.chmod(0o777)
-    for parent in tmp_path.parents[:2]:
+    for parent in tmp_path.parents[:-2]:
         parent.chmod(0o755)
     environment = {
         "PATH": os.environ["PATH"],
