@@ -63,6 +63,7 @@ def site(small: BuildSite) -> Iterator[BuildSite]:
 def as_it_was(site: BuildSite) -> Iterator[None]:
     """Nothing built stands there; at the end the recipe is the ordinary one, and the Hub well."""
     shutil.rmtree(site.output, ignore_errors=True)
+    site.hub.forget_requests()
     try:
         yield
     finally:
