@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,19 +69,26 @@ def _resident_size(pid: int) -> int:
     return sum(int(line.split()[1]) << 10 for line in lines if line.startswith(("RssAnon:", "RssShmem:")))
 
 
+#: Begins the build from a small process: the kernel's figure carries over what its parent had before ``exec``.
+_LAUNCHER = """
+import os, pathlib, subprocess, sys
+_, status, usage = os.wait4(subprocess.Popen(sys.argv[2:]).pid, 0)
+pathlib.Path(sys.argv[1]).write_text(str(usage.ru_maxrss))
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
 def peaks_of_a_build(site: BuildSite) -> tuple[int, int]:
     """Bytes: the largest resident set of a single process, and the largest sum over all of them at one time."""
-    log = site.root / "build.log"
+    log, figure = site.root / "build.log", site.root / "peak"
+    command = [sys.executable, "-c", _LAUNCHER, str(figure), *site.command("--rehearse", "off")]
     with log.open("wb") as sink:
-        process = subprocess.Popen(
-            site.command("--rehearse", "off"), env=site.environment(), stdout=sink, stderr=sink, start_new_session=True
-        )
+        process = subprocess.Popen(command, env=site.environment(), stdout=sink, stderr=sink, start_new_session=True)
         with measured(process.pid) as together:
-            # The kernel's own figure: the largest of the process and of those of its descendants that were waited for.
-            _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+            process.wait(timeout=1200)
     assert process.returncode == 0, log.read_text()
-    return usage.ru_maxrss << 10, together[0]
+    # The kernel's own figure: the largest of the process and of those of its descendants that were waited for.
+    return int(figure.read_text()) << 10, together[0]
 
 
 def require_small(engine: RunningEngine, root: Path, size: int) -> None:
