@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 
 from bundler.core.digest import CHUNK_BYTES
 from bundler.core.errors import BuildError
-from bundler.core.readers import Reader
+from bundler.core.readers import ChunkReader
 from bundler.core.tarball import BLOCK, padding
 
 _MAX_EXTENSION = 1 << 20
@@ -22,16 +22,7 @@ _LONG_NAME, _LONG_LINK, _PAX, _PAX_GLOBAL = b"L", b"K", b"x", b"g"
 
 def without_entries(stream: BinaryIO, names: AbstractSet[str], where: str) -> BinaryIO:
     """``stream`` without the entries called ``names``, which carry no content. Raises BuildError where it is no tar."""
-    return cast("BinaryIO", _Filtered(_filtered(stream, names, where)))
-
-
-class _Filtered(Reader):
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        super().__init__()
-        self._chunks = chunks
-
-    def next_chunk(self) -> bytes:
-        return next(self._chunks, b"")
+    return cast("BinaryIO", ChunkReader(_filtered(stream, names, where)))
 
 
 def _filtered(stream: BinaryIO, names: AbstractSet[str], where: str) -> Iterator[bytes]:
