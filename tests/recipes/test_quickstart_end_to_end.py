@@ -201,12 +201,12 @@ def test_payload_files_arrived(shown: Shown) -> None:
 
 
 def test_installing_again_says_that_there_is_nothing_to_do(shown: Shown, stage: Stage) -> None:
-    before = docker(shown, "image", "ls", "--all", "--quiet", "--no-trunc")
+    before = sorted(docker(shown, "image", "ls", "--all", "--quiet", "--no-trunc").split())
     began = time.monotonic()
     out = carrying.install(stage, shown.isolated, shown.built)
     assert "nothing to do" in out
     assert time.monotonic() - began < 60
-    assert docker(shown, "image", "ls", "--all", "--quiet", "--no-trunc") == before
+    assert sorted(docker(shown, "image", "ls", "--all", "--quiet", "--no-trunc").split()) == before
 
 
 def test_the_checkout_is_not_littered(shown: Shown) -> None:
