@@ -47,10 +47,10 @@ files: [compose.yaml]
 checks:
   - name: weights
     run: test -s /app/models/minilm/model.safetensors
-    within: 10s
+    within: 30s
   - name: answers
     run: [python, /app/selfcheck.py]
-    within: 10s
+    within: 30s
     expect: "384"
     forbid: ["Traceback", "huggingface\\\\.co"]
 """
