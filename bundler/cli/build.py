@@ -113,7 +113,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _secret(text: str) -> SecretSource:
-    fields = dict(_pair(part) for part in text.split(",") if "=" in part)
+    fields: dict[str, str] = dict(part.partition("=")[::2] for part in text.split(",") if "=" in part)
     source = {key for key in ("src", "env") if key in fields}
     if "id" not in fields or len(source) != 1 or set(fields) - {"id", "src", "env"}:
         raise UsageError(

@@ -32,7 +32,8 @@ def test_secrets_come_from_a_file_or_a_variable() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["hunter2", "id=pip", "src=/x", "id=pip,src=/x,env=Y", "id=pip,value=hunter2", "id=pip,hunter2"]
+    "text",
+    ["hunter2", "id=pip", "src=/x", "id=pip,src=/x,env=Y", "id=pip,value=hunter2", "id=pip,hunter2", "id=pip,=hunter2"],
 )
 def test_a_secret_that_is_none_is_not_repeated(text: str) -> None:
     with pytest.raises(UsageError, match="a secret needs an id, and one source") as caught:
