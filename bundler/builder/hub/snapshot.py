@@ -2,7 +2,7 @@
 
 They stand below the cache as ``snapshots/<owner>--<name>/<commit>/<path>``. A file has its name there only when it is
 whole and was compared; what a broken attempt left has another. Weights are not read again for their digest when they
-are used: the pass that makes the layer compares it, and gives back a damaged file by ``discard``.
+are used: the pass that makes the layer compares it, and removes a damaged file (``layer.ChangedFileError``).
 """
 
 from __future__ import annotations
@@ -43,10 +43,6 @@ class Snapshot:
     def path(self, file: LockedFile) -> Path:
         """Where ``file`` stands."""
         return self.directory / file.path
-
-    def discard(self, file: LockedFile) -> None:
-        """Remove a file that turned out to be damaged, so that the next run fetches it."""
-        self.path(file).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
