@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bundler.builder.lock import LOCK_FILE, Lock, LockedModel
-from bundler.builder.recipe import BuildSpec, ImageBase, ModelSpec, Recipe
+from bundler.builder.recipe import BuildSpec, ImageBase, Recipe
+from bundler.builder.recipe_models import ModelSpec
 from bundler.builder.recipe_dockerfiles import dockerfile_of
 from bundler.core.errors import Problem, RecipeError
 from bundler.core.reference import Reference

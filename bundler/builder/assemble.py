@@ -24,7 +24,8 @@ from bundler.builder.layer_scan import LayerScan, parts_of, related, scan_layer
 from bundler.builder.lock import Lock
 from bundler.builder.model_tree import ModelTree, TreeFile, hub_cache_tree, model_entries
 from bundler.builder.payload import payload_of
-from bundler.builder.recipe import ModelSpec, Recipe
+from bundler.builder.recipe import Recipe
+from bundler.builder.recipe_models import ModelSpec
 from bundler.builder.stack import Stack, own_steps, with_layers
 from bundler.builder.staged_blobs import StagedBlob, StagedBlobs
 from bundler.builder.writer import BundleWriter

@@ -11,7 +11,8 @@ from bundler import __version__
 from bundler.builder.compress import ZSTD_RELEASE
 from bundler.builder.lock import LockedModel
 from bundler.builder.model_tree import ModelTree
-from bundler.builder.recipe import CheckSpec, ModelSpec, Recipe
+from bundler.builder.recipe import CheckSpec, Recipe
+from bundler.builder.recipe_models import ModelSpec
 from bundler.core.bundle_manifest import (
     BundledImage,
     BundledModel,

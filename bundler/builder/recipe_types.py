@@ -19,6 +19,11 @@ _SEGMENT = re.compile(r"[A-Za-z0-9._+@-]+")
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)")
+_SIZE_UNITS = {"B": 1, **{unit + "B": 1000 ** (n + 1) for n, unit in enumerate("KMGT")}}
+_SIZE_UNITS |= {unit + "iB": 1024 ** (n + 1) for n, unit in enumerate("KMGT")}
+_HTTP = re.compile(r"https?://[^\s/@]+(?:/\S*)?")
+_GIT = re.compile(r"(?:https?|ssh|git|file)://\S+|[A-Za-z0-9_.-]+@[A-Za-z0-9.-]+:\S+")
 _REPO_PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SHELL = ("/bin/sh", "-c")
@@ -104,6 +109,42 @@ def _seconds(value: object) -> float:
     return seconds
 
 
+def _size(value: object) -> int:
+    """Bytes out of text with a unit: decimal (``4GB``) or binary (``512MiB``)."""
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value  # by name, from code
+    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    size = int(float(match[1]) * _SIZE_UNITS[match[2]]) if match else 0
+    if size <= 0:
+        raise fault(f"{_shown(value)} is not a size", "write a number and a unit: 64KiB, 512MiB or 4.6GB")
+    return size
+
+
+def _rate(value: object) -> int:
+    """Bytes per second: a size, with or without ``/s``."""
+    return _size(value.removesuffix("/s") if isinstance(value, str) else value)
+
+
+def _url(value: object) -> str:
+    text = _text(value, "https://mirror.example/models")
+    if "@" in text.partition("://")[2].partition("/")[0]:
+        remedy = "take the name and password out; put them into ~/.netrc, which only you can read"
+        raise fault("an address with a password in it", remedy)  # which is not repeated
+    if not _HTTP.fullmatch(text):
+        raise fault(f"{text!r} is not an address", "write http://HOST/… or https://HOST/…")
+    return text.rstrip("/")
+
+
+def _git_url(value: object) -> str:
+    text = _text(value, "https://git.example/models/minilm.git")
+    if ":" in text.partition("://")[2].partition("@")[0] and "@" in text.partition("://")[2].partition("/")[0]:
+        remedy = "take the password out; git asks your credential helper for it"
+        raise fault("an address with a password in it", remedy)
+    if not _GIT.fullmatch(text):
+        raise fault(f"{text!r} is not the address of a git repository", "write https://…, ssh://… or git@HOST:PATH")
+    return text
+
+
 def _patterns(value: object) -> tuple[str, ...]:
     """One regular expression or a list of them, each of which must compile."""
     found = (value,) if isinstance(value, str) else value
@@ -167,6 +208,13 @@ Command = Annotated[tuple[str, ...], BeforeValidator(_command), WithJsonSchema(_
 Seconds = Annotated[
     float, BeforeValidator(_seconds), WithJsonSchema({"type": "string", "pattern": rf"^({_DURATION_PART.pattern})+$"})
 ]
+ByteSize = Annotated[int, BeforeValidator(_size), WithJsonSchema({"type": "string", "pattern": f"^{_SIZE.pattern}$"})]
+ByteRate = Annotated[
+    int, BeforeValidator(_rate), WithJsonSchema({"type": "string", "pattern": f"^{_SIZE.pattern}(/s)?$"})
+]
+HttpUrl = Annotated[str, BeforeValidator(_url), WithJsonSchema({"type": "string", "pattern": "^https?://"})]
+GitUrl = Annotated[str, BeforeValidator(_git_url)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Patterns = Annotated[tuple[str, ...], BeforeValidator(_patterns), WithJsonSchema(_REGEXES)]
 RepoId = Annotated[str, BeforeValidator(_repo)]
 FormatNumber = Annotated[Literal[1], BeforeValidator(_format)]

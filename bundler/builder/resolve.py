@@ -11,7 +11,8 @@ from bundler.builder.hub.retry import Clock, ExhaustedError, RetryPolicy, System
 from bundler.builder.hub.snapshot import Snapshot
 from bundler.builder.hub.source import Source
 from bundler.builder.lock import LOCK_FILE, Lock, LockedImage, LockedModel, read_lock, write_lock
-from bundler.builder.recipe import BuildSpec, ModelSpec, Recipe
+from bundler.builder.recipe import BuildSpec, Recipe
+from bundler.builder.recipe_models import ModelSpec
 from bundler.core.errors import DownloadError
 from bundler.core.progress import Progress
 

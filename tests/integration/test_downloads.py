@@ -11,7 +11,7 @@ import pytest
 from bundler.builder.hub.retry import RetryPolicy
 from bundler.builder.hub.snapshot import Fetcher
 from bundler.builder.hub.source import HubSource
-from bundler.builder.recipe import ModelSpec
+from bundler.builder.recipe_models import ModelSpec
 from bundler.core.errors import DownloadError
 from bundler.core.progress import SilentProgress
 from testbed.hub import Hub

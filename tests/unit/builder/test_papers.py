@@ -12,7 +12,7 @@ from bundler.builder.hub.snapshot import Snapshot
 from bundler.builder.lock import LockedFile, LockedModel
 from bundler.builder.model_tree import ModelTree
 from bundler.builder.papers import papers_of
-from bundler.builder.recipe import ModelSpec
+from bundler.builder.recipe_models import ModelSpec
 from bundler.core.check_result import CheckResult
 
 COMMIT = "a1" * 20

@@ -12,7 +12,8 @@ from bundler.builder.hub.retry import RetryPolicy, TransientError
 from bundler.builder.hub.snapshot import Snapshot
 from bundler.builder.hub.source import Address
 from bundler.builder.lock import LOCK_FILE, LockedFile, LockedImage, LockedModel
-from bundler.builder.recipe import BuildSpec, ModelSpec, Recipe
+from bundler.builder.recipe import BuildSpec, Recipe
+from bundler.builder.recipe_models import ModelSpec
 from bundler.builder.recipe_file import load_recipe
 from bundler.builder.resolve import PatientSource, record_digests, resolve, with_arguments
 from bundler.core.digest import Digest
