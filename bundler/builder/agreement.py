@@ -8,8 +8,8 @@ from typing import Literal
 
 from bundler.builder.lock import LOCK_FILE, Lock, LockedModel
 from bundler.builder.recipe import BuildSpec, ImageBase, Recipe
-from bundler.builder.recipe_models import ModelSpec
 from bundler.builder.recipe_dockerfiles import dockerfile_of
+from bundler.builder.recipe_models import ModelSpec
 from bundler.core.errors import Problem, RecipeError
 from bundler.core.reference import Reference
 
@@ -92,7 +92,10 @@ def require_complete(recipe: Recipe, lock: Lock) -> None:
     """Raise RecipeError, naming all, where the recipe asks for something that the lock does not have."""
     missing = missing_in(recipe, lock)
     problems = [
-        *(Problem(_place_of_model(recipe, spec), f"the model {spec.name!r} is not in {LOCK_FILE}") for spec in missing.models),
+        *(
+            Problem(_place_of_model(recipe, spec), f"the model {spec.name!r} is not in {LOCK_FILE}")
+            for spec in missing.models
+        ),
         *(Problem(each.where, f"the image {each.asked} is not in {LOCK_FILE}") for each in missing.images),
     ]
     if problems:

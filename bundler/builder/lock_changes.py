@@ -9,7 +9,7 @@ from bundler.builder.lock import Lock, LockedFile, LockedModel
 
 def changes(before: Lock | None, after: Lock) -> tuple[str, ...]:
     """One line for each thing that is new, gone or different; empty if nothing is."""
-    return tuple([*_models(before, after), *_images(before, after)])
+    return (*_models(before, after), *_images(before, after))
 
 
 def _models(before: Lock | None, after: Lock) -> Iterator[str]:

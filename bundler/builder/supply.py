@@ -135,9 +135,7 @@ class ModelSupply:
 
     def plan(self, lock: Lock) -> tuple[ModelPlan, ...]:
         """What ``fetch`` would do."""
-        return tuple(
-            self._plan(spec, model) for spec, model in zip(self._recipe.models, lock.models, strict=True)
-        )
+        return tuple(self._plan(spec, model) for spec, model in zip(self._recipe.models, lock.models, strict=True))
 
     def _plan(self, spec: ModelSpec, model: LockedModel) -> ModelPlan:
         store = self._fetcher.store

@@ -66,7 +66,9 @@ def prune_cache(days: float, everything: bool, dry_run: bool, as_json: bool) -> 
     """Remove models, packed layers and unfinished downloads that no run has used for some time."""
     pruned = prune(default_cache(), -1.0 if everything else days, dry_run=dry_run)
     if as_json:
-        click.echo(json.dumps({"removed": [str(path) for path in pruned.paths], "size": pruned.size, "dry_run": dry_run}))
+        click.echo(
+            json.dumps({"removed": [str(path) for path in pruned.paths], "size": pruned.size, "dry_run": dry_run})
+        )
     else:
         done = "would be removed" if dry_run else "removed"
         click.echo(f"{len(pruned.paths)} files, {human_size(pruned.size)}, {done}")

@@ -8,36 +8,27 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import click
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from bundler.builder.hub.sources import SourceSettings
 from bundler.builder.recipe_models import DownloaderName, DownloadSpec
-from bundler.builder.recipe_types import ByteRate, Seconds
 from bundler.builder.supply import DownloadSettings
 from bundler.core.errors import UsageError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class _Of(click.ParamType):
-    """A value as a recipe writes it: ``20MB/s``, ``1m30s``."""
-
-    def __init__(self, kind: Any, name: str) -> None:  # noqa: ANN401 - any annotated type of recipe_types
-        self.name = name
-        self._adapter: TypeAdapter[Any] = TypeAdapter(kind)
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
-        """Read it, or say what would be right."""
-        try:
-            return self._adapter.validate_python(value)
-        except ValidationError as error:
-            told = error.errors(include_url=False)[0]
-            remedy = told.get("ctx", {}).get("remedy", "")
-            self.fail(f"{told['msg']}; {remedy}" if remedy else told["msg"], param, ctx)
-
-
-_RATE = _Of(ByteRate, "rate")
-_TIME = _Of(Seconds, "time")
+#: Options that a recipe's `download:` has too, and its keys.
+_KEYS = {
+    "downloader": "downloader",
+    "connections": "connections",
+    "limit_rate": "limit_rate",
+    "attempts": "attempts",
+    "retry_delay": "first_delay",
+    "deadline": "deadline",
+    "timeout": "timeout",
+    "stall": "stall",
+}
 _OPTIONS = (
     click.option(
         "--endpoint", "endpoints", metavar="URL", multiple=True, help="A mirror of the Hub; several are tried in turn."
@@ -61,12 +52,12 @@ _OPTIONS = (
     ),
     click.option("--downloader", type=click.Choice(get_args(DownloaderName)), help="What brings large files [auto]."),
     click.option("--connections", type=click.IntRange(1, 64), help="Connections at once, all files together [8]."),
-    click.option("--limit-rate", type=_RATE, metavar="RATE", help="No faster than this, such as 20MB/s."),
+    click.option("--limit-rate", metavar="RATE", help="No faster than this, such as 20MB/s."),
     click.option("--attempts", type=click.IntRange(1), help="Attempts in a row that bring nothing [10]."),
-    click.option("--retry-delay", type=_TIME, metavar="TIME", help="Pause after the first of them, then doubled [1s]."),
-    click.option("--deadline", type=_TIME, metavar="TIME", help="Longest time for one file [24h]."),
-    click.option("--timeout", type=_TIME, metavar="TIME", help="Longest wait for an answer or the next byte [20s]."),
-    click.option("--stall", type=_RATE, metavar="RATE", help="A slower connection counts as stalled [1KiB/s]."),
+    click.option("--retry-delay", metavar="TIME", help="Pause after the first of them, then doubled [1s]."),
+    click.option("--deadline", metavar="TIME", help="Longest time for one file [24h]."),
+    click.option("--timeout", metavar="TIME", help="Longest wait for an answer or the next byte [20s]."),
+    click.option("--stall", metavar="RATE", help="A slower connection counts as stalled [1KiB/s]."),
 )
 
 
@@ -85,16 +76,6 @@ def download_options(command: Command) -> Command:
 
 def _settings(values: dict[str, Any]) -> DownloadSettings:
     """Takes what is about downloads out of ``values``."""
-    spec = DownloadSpec(
-        attempts=values.pop("attempts"),
-        first_delay_s=values.pop("retry_delay"),
-        deadline_s=values.pop("deadline"),
-        timeout_s=values.pop("timeout"),
-        stall=values.pop("stall"),
-        limit_rate=values.pop("limit_rate"),
-        connections=values.pop("connections"),
-        downloader=values.pop("downloader"),
-    )
     return DownloadSettings(
         sources=SourceSettings(
             endpoints=tuple(values.pop("endpoints")),
@@ -103,9 +84,20 @@ def _settings(values: dict[str, Any]) -> DownloadSettings:
             endpoint_tokens=_tokens(values.pop("endpoint_tokens")),
             ca_bundle=values.pop("ca_bundle"),
         ),
-        spec=spec,
+        spec=_spec({option: values.pop(option) for option in _KEYS}),
         accepted_licences=frozenset(values.pop("accepted")),
     )
+
+
+def _spec(given: Mapping[str, object]) -> DownloadSpec:
+    """Read as a recipe's values are."""
+    try:
+        return DownloadSpec.model_validate({_KEYS[option]: value for option, value in given.items()})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        option = next(option for option, key in _KEYS.items() if key == first["loc"][0])
+        remedy = first.get("ctx", {}).get("remedy", "see --help")
+        raise UsageError(first["msg"], where=f"--{option.replace('_', '-')}", remedy=str(remedy)) from error
 
 
 def _tokens(texts: tuple[str, ...]) -> Mapping[str, Path]:

@@ -80,7 +80,8 @@ def as_object(snapshots: Sequence[Snapshot]) -> dict[str, object]:
 def render(snapshots: Sequence[Snapshot]) -> str:
     """One line a model."""
     rows = [
-        (each.model.name, each.model.told, str(len(each.model.files)), human_size(each.model.size)) for each in snapshots
+        (each.model.name, each.model.told, str(len(each.model.files)), human_size(each.model.size))
+        for each in snapshots
     ]
     return table(("MODEL", "COMMIT", "FILES", "SIZE"), rows, right=(2, 3))
 

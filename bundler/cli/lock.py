@@ -84,10 +84,19 @@ def as_object(report: LockReport) -> dict[str, object]:
 def render(recipe: Path, report: LockReport) -> str:
     """The models, and what is different."""
     rows = [
-        (model.name, model.told, str(len(model.files)), human_size(model.size), model.license.name or model.license.id or "-")
+        (
+            model.name,
+            model.told,
+            str(len(model.files)),
+            human_size(model.size),
+            model.license.name or model.license.id or "-",
+        )
         for model in report.lock.models
     ]
     changed = "\n".join(report.changes) or "nothing has changed"
     return "\n\n".join(
-        [table(("MODEL", "COMMIT", "FILES", "SIZE", "LICENCE"), rows, right=(2, 3)), f"{recipe / LOCK_FILE}:\n{changed}"]
+        [
+            table(("MODEL", "COMMIT", "FILES", "SIZE", "LICENCE"), rows, right=(2, 3)),
+            f"{recipe / LOCK_FILE}:\n{changed}",
+        ]
     )
