@@ -67,11 +67,21 @@ def content_problems(spec: ModelSpec, snapshot: Snapshot) -> list[Problem]:
     return found
 
 
-def require_sound(problems: Sequence[Problem]) -> None:
-    """Raise DownloadError with all the problems of all models, where there are any."""
+def require_sound_listing(spec: ModelSpec, locked: LockedModel) -> None:
+    """Raise DownloadError with all that the lock alone tells against the model."""
+    _require_none(spec, listing_problems(spec, locked))
+
+
+def require_sound(spec: ModelSpec, snapshot: Snapshot) -> None:
+    """Raise DownloadError with all that the model's files tell against it."""
+    _require_none(spec, content_problems(spec, snapshot))
+
+
+def _require_none(spec: ModelSpec, problems: Sequence[Problem]) -> None:
     if problems:
+        count = "one finding" if len(problems) == 1 else f"{len(problems)} findings"
         raise DownloadError(
-            f"what would be brought is not a whole model: {len(problems)} finding{'s' if len(problems) > 1 else ''}",
+            f"model {spec.name} is not a whole model: {count}",
             where=problems[0].where,
             remedy="mend what is named above, in recipe.yaml or at the source, then type the same command again",
             problems=problems,

@@ -16,7 +16,7 @@ import pytest
 from safetensors.numpy import save
 
 from bundler.builder.hub.fetch import Snapshot
-from bundler.builder.hub.soundness import content_problems, listing_problems, require_sound
+from bundler.builder.hub.soundness import content_problems, listing_problems, require_sound, require_sound_listing
 from bundler.builder.hub.store import ModelStore
 from bundler.builder.lock import LockedFile, LockedLicense, LockedModel
 from bundler.builder.recipe_models import ModelSpec
@@ -107,8 +107,8 @@ def test_a_shell_of_72_kb_is_no_model(tmp_path: Path) -> None:
     assert problem.where == f"model tiny, acme/tiny@{'a1' * 20}"
     assert problem.what == "is a shell, not a model: 12 files, 72,104 bytes, none of them weights"
     assert "allow: [no-weights]" in problem.remedy
-    with pytest.raises(DownloadError, match="not a whole model: 1 finding") as caught:
-        require_sound([problem])
+    with pytest.raises(DownloadError, match="model tiny is not a whole model: one finding") as caught:
+        require_sound_listing(spec(), made.model)
     assert caught.value.exit_code == 4
 
 
@@ -172,7 +172,8 @@ def test_a_file_of_another_size_than_the_lock_has(tmp_path: Path) -> None:
 
 def test_all_findings_at_once(tmp_path: Path) -> None:
     files = {"config.json": PAGE, "model-00001-of-00003.safetensors": POINTER, "model-00003-of-00003.safetensors": b"x"}
-    problems = found(tmp_path, files, spec(require=["*.model"], min_size="1GB"))
+    wanted = spec(require=["*.model"], min_size="1GB")
+    problems = found(tmp_path, files, wanted)
     assert [each.where for each in problems] == [
         f"model tiny, acme/tiny@{'a1' * 20}",
         "model tiny",
@@ -181,9 +182,11 @@ def test_all_findings_at_once(tmp_path: Path) -> None:
         "tiny/model-00001-of-00003.safetensors",
         "tiny/model-00003-of-00003.safetensors",
     ]
-    with pytest.raises(DownloadError) as caught:
-        require_sound(problems)
-    assert all(str(each) in str(caught.value) for each in problems)
+    made = snapshot(tmp_path, files)
+    for require in (lambda: require_sound_listing(wanted, made.model), lambda: require_sound(wanted, made)):
+        with pytest.raises(DownloadError, match="3 findings") as caught:
+            require()
+        assert {*caught.value.problems} < {*problems}
 
 
 # What a recipe says.
