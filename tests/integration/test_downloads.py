@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bundler.builder.hub.snapshot import Fetcher
 
 from bundler.builder.hub.retry import RetryPolicy
-from bundler.builder.hub.snapshot import Fetcher
 from bundler.builder.hub.source import HubSource
 from bundler.builder.recipe_models import ModelSpec
 from bundler.core.errors import DownloadError

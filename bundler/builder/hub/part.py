@@ -19,7 +19,7 @@ class Part:
 
     def here(self) -> int:
         """Bytes that need not be brought again; 0 where the journal is missing or not of this file."""
-        raise NotImplementedError
+        return 0
 
     def discard(self) -> None:
         """Begin anew."""
