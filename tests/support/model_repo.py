@@ -29,7 +29,15 @@ def write_repo(directory: Path, size: int = 70_000, seed: int = 1) -> Path:
 
 def wanted(repo: str = REPO, **more: Any) -> ModelSpec:
     """The model as a recipe asks for it."""
-    return ModelSpec.model_validate({"name": "tiny", "repo": repo, "path": "/m/tiny", **more})
+    return ModelSpec.model_validate(
+        {"name": "tiny", "repo": repo, "path": "/m/tiny", **{k: _frozen(v) for k, v in more.items()}}
+    )
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _frozen(each) for key, each in value.items()}
+    return tuple(map(_frozen, value)) if isinstance(value, (list, tuple)) else value
 
 
 def git(*arguments: object, **environment: str) -> str:

@@ -82,9 +82,9 @@ def test_the_first_that_knows_it_says_so_and_the_others_refusals_are_kept() -> N
 
 
 def test_a_single_source_speaks_for_itself() -> None:
-    with pytest.raises(DownloadError, match="^gone\n"):
+    with pytest.raises(DownloadError, match=r"^gone\n"):
         resolve_first([Told("one", refused("gone"))], wanted())
-    with pytest.raises(TransientError, match="^busy$"):
+    with pytest.raises(TransientError, match=r"^busy$"):
         resolve_first([Told("one", TransientError("busy", 7))], wanted())
 
 
