@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 from huggingface_hub import errors as hub_errors
@@ -25,6 +25,7 @@ from bundler.builder.hub.retry import TransientError
 from bundler.builder.hub.tls import presented_issuer
 from bundler.core.errors import DownloadError
 
+Document = TypeVar("Document", dict[str, Any], list[Any])
 TRANSIENT_STATUS = frozenset({408, 425, 429})
 _REASON = re.compile(r"certificate verify failed: (.*?)(?: \(_ssl\.c:\d+\))?\Z")
 
@@ -120,14 +121,14 @@ def _refusal(status: int, code: str, headers: Mapping[str, str], asked: Asked) -
     return f"the server refuses it (HTTP {status})", "check the address of the endpoint, or ask another one"
 
 
-def document(response: httpx2.Response) -> dict[str, Any]:
-    """The JSON object of an answer; raises TransientError where something else came, such as a sign-in page."""
+def document(response: httpx2.Response, kind: type[Document]) -> Document:
+    """The JSON of an answer, a dict or a list; raises TransientError where a sign-in page or half of it came."""
     try:
         found = response.json()
     except ValueError as error:
         raise page_instead(response) or TransientError("the answer cannot be read, as if it were cut off") from error
-    if not isinstance(found, dict):
-        raise TypeError("an object was expected")
+    if not isinstance(found, kind):
+        raise TypeError("another document was expected")
     return found
 
 

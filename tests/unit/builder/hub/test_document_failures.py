@@ -59,9 +59,9 @@ def test_other_refusals() -> None:
 def test_a_sign_in_page_and_a_cut_document() -> None:
     page = httpx2.Response(200, headers={"Content-Type": "text/html"}, text="<html>")
     with pytest.raises(TransientError, match="a web page came"):
-        document(page)
+        document(page, dict)
     with pytest.raises(TransientError, match="cut off"):
-        document(httpx2.Response(200, text='{"id": '))
+        document(httpx2.Response(200, text='{"id": '), dict)
 
 
 @pytest.mark.parametrize(
