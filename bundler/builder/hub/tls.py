@@ -1,89 +1,94 @@
-"""Which authority a server's certificate names, for a message about one that is not trusted."""
+"""Which authority signed the certificate that a server presents: what a person needs to know to trust it, or not.
+
+Networks of companies often open TLS and sign anew. Python's ``ssl`` tells nothing of a certificate that it does not
+trust, so the issuer is read out of its DER form (RFC 5280, section 4.1; X.690).
+"""
 
 from __future__ import annotations
 
+import base64
+import http.client
 import ssl
 from collections.abc import Iterator
-from http.client import HTTPException, HTTPSConnection
-from urllib.parse import urlsplit
+from contextlib import closing
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
-from bundler.builder.hub.proxies import proxy_headers
-
-_TIMEOUT_S = 10.0
-_SEQUENCE, _SET, _EXPLICIT_0 = 0x30, 0x31, 0xA0
-#: Object identifiers of names in a certificate (RFC 5280, appendix A.1), as they are encoded.
-_COMMON_NAME, _ORGANISATION, _UNIT = b"\x55\x04\x03", b"\x55\x04\x0a", b"\x55\x04\x0b"
+_NAMES = {"2.5.4.3": "CN", "2.5.4.10": "O", "2.5.4.11": "OU", "2.5.4.6": "C"}
+_SEQUENCE, _VERSION = 0x30, 0xA0
+_UTF16 = 0x1E  # BMPString
 
 
-def presented_issuer(url: str, proxy: str | None = None) -> str:
-    """The issuer of the certificate that the server at ``url`` presents; asked anew, and trusted with nothing.
+def presented_issuer(url: str, timeout_s: float = 10.0) -> str | None:
+    """The issuer of the certificate at ``url`` (through the environment's proxy), such as ``CN=Corp CA, O=Corp``.
 
-    ``proxy`` is the address of an HTTP proxy on the way. Gives "unknown" where the server does not say.
+    Nothing is asked of the server and nothing sent to it. None where no certificate can be had.
     """
     try:
-        return issuer_of(_certificate(url, proxy)) or "unknown"
-    except (OSError, HTTPException, ValueError, IndexError):
-        return "unknown"
+        with closing(_connection(url, timeout_s)) as connection:
+            connection.connect()
+            certificate = connection.sock.getpeercert(binary_form=True)
+        return issuer_of(certificate) if certificate else None
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
 
 
 def issuer_of(certificate: bytes) -> str:
-    """Common name and organisation of the issuer in a certificate of DER form; raises ValueError, IndexError."""
-    tbs = _content(next(_items(_content(certificate))))
-    fields = [item for item in _items(tbs) if item[0] != _EXPLICIT_0]  # without the version
-    names = dict(_names(fields[2]))  # after the serial number and the signature's algorithm
-    found = [names[oid] for oid in (_COMMON_NAME, _ORGANISATION, _UNIT) if oid in names]
-    return ", ".join(dict.fromkeys(found))
+    """The issuer's name out of a DER certificate; raises ValueError for what is none."""
+    fields = [each for each in _values(_inside(_inside(certificate))) if each[0] != _VERSION]
+    names = []
+    for _, relative in _values(fields[2][1]):  # serial number, algorithm, issuer
+        for _, pair in _values(relative):
+            (_, kind), (tag, value) = list(_values(pair))[:2]
+            if label := _NAMES.get(_dotted(kind)):
+                names.append(f"{label}={value.decode('utf-16-be' if tag == _UTF16 else 'utf-8', errors='replace')}")
+    return ", ".join(sorted(names, key=lambda name: list(_NAMES.values()).index(name.partition("=")[0])))
 
 
-def _certificate(url: str, proxy: str | None) -> bytes:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # only its name is read; nothing is sent to the server
+def _connection(url: str, timeout_s: float) -> http.client.HTTPSConnection:
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or 443
-    if proxy is None:
-        connection = HTTPSConnection(host, port, timeout=_TIMEOUT_S, context=context)
-    else:
-        way = urlsplit(proxy)
-        connection = HTTPSConnection(way.hostname or "", way.port or 80, timeout=_TIMEOUT_S, context=context)
-        connection.set_tunnel(host, port, proxy_headers(proxy))
-    try:
-        connection.connect()
-        presented = connection.sock.getpeercert(binary_form=True)
-    finally:
-        connection.close()
-    if not presented:
-        raise ValueError("no certificate")
-    return bytes(presented)
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # looked at, and nothing is said or believed
+    proxy = None if proxy_bypass(host) else getproxies().get("https")
+    if not proxy:
+        return http.client.HTTPSConnection(host, port, timeout=timeout_s, context=context)
+    through = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    connection = http.client.HTTPSConnection(through.hostname or "", through.port, timeout=timeout_s, context=context)
+    login = f"{unquote(through.username)}:{unquote(through.password or '')}" if through.username else ""
+    headers = {"Proxy-Authorization": "Basic " + base64.b64encode(login.encode()).decode()} if login else {}
+    connection.set_tunnel(host, port, headers)
+    return connection
 
 
-def _names(name: bytes) -> Iterator[tuple[bytes, str]]:
-    """Types and values of a Name: a sequence of sets of pairs."""
-    for relative in _items(_content(name)):
-        for pair in _items(_content(relative)):
-            kind, value = list(_items(_content(pair)))[:2]
-            yield _content(kind), _content(value).decode("utf-8", "replace")
-
-
-def _items(content: bytes) -> Iterator[bytes]:
-    """The items of DER one after the other, each with its head."""
+def _values(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """Tag and content of each value that stands in ``content``."""
     at = 0
     while at < len(content):
-        start, size = _head(content, at)
-        yield content[at : start + size]
+        if at + 2 > len(content):
+            raise ValueError("a value of DER is cut off")
+        tag, size, start = content[at], content[at + 1], at + 2
+        if size & 0x80:
+            start += size & 0x7F
+            size = int.from_bytes(content[at + 2 : start], "big")
+        if start + size > len(content):
+            raise ValueError("a value of DER is cut off")
+        yield tag, content[start : start + size]
         at = start + size
 
 
-def _content(item: bytes) -> bytes:
-    start, size = _head(item, 0)
-    return item[start : start + size]
+def _inside(content: bytes) -> bytes:
+    first = next(_values(content), (0, b""))
+    if first[0] != _SEQUENCE:
+        raise ValueError("not a certificate")
+    return first[1]
 
 
-def _head(content: bytes, at: int) -> tuple[int, int]:
-    """Where an item's content starts, and its length (X.690, 8.1.3)."""
-    first = content[at + 1]
-    if first < 0x80:
-        return at + 2, first
-    count = first & 0x7F
-    size = int.from_bytes(content[at + 2 : at + 2 + count], "big")
-    return at + 2 + count, size
+def _dotted(value: bytes) -> str:
+    numbers, current = [value[0] // 40, value[0] % 40] if value else [], 0
+    for byte in value[1:]:
+        current = current << 7 | byte & 0x7F
+        if not byte & 0x80:
+            numbers.append(current)
+            current = 0
+    return ".".join(map(str, numbers))
