@@ -17,7 +17,7 @@ from bundler.builder.conflicts import ImageAbove, ModelPlace, require_models_who
 from bundler.builder.describe import FinishedImage, describe_bundle, describe_model
 from bundler.builder.engine_build.values import PRIVATE_DIRECTORY
 from bundler.builder.engine_part import EnginePart
-from bundler.builder.hub.snapshot import Snapshot
+from bundler.builder.hub.fetch import Snapshot
 from bundler.builder.layer import ChangedFileError, Entry, layer_chunks, with_parents
 from bundler.builder.layer_filter import without_entries
 from bundler.builder.layer_scan import LayerScan, parts_of, related, scan_layer
@@ -54,7 +54,7 @@ def require_storable(recipe: Recipe, lock: Lock) -> None:
             try:
                 with_parents([Entry(f"{spec.path}/{file.path}".lstrip("/"))])
             except BuildError as error:
-                problems.append(Problem(f"model {spec.name}, {locked.repo_id}@{locked.commit}", error.what))
+                problems.append(Problem(f"model {spec.name}, {locked.told}", error.what))
     if problems:
         raise BuildError(
             "models hold files that cannot stand in an image",

@@ -13,10 +13,18 @@ from bundler.builder.recipe import (
     ImageBase,
     ImageSpec,
     Location,
-    ModelSpec,
-    Owner,
     PrepareSpec,
     RecipeDocument,
+)
+from bundler.builder.recipe_models import (
+    DirectorySource,
+    DownloadSpec,
+    EndpointSource,
+    GitSource,
+    ModelSpec,
+    Owner,
+    UrlFile,
+    UrlsSource,
 )
 from bundler.builder.yaml_source import YamlSource
 from bundler.core.errors import Problem
@@ -25,6 +33,9 @@ _MODELS: dict[tuple[str, ...], tuple[type[BaseModel], ...]] = {
     (): (RecipeDocument,),
     ("models",): (ModelSpec,),
     ("models", "owner"): (Owner,),
+    ("models", "sources"): (EndpointSource, GitSource, DirectorySource, UrlsSource),
+    ("models", "sources", "urls"): (UrlFile,),
+    ("download",): (DownloadSpec,),
     ("base",): (BuildSpec, ImageBase),
     ("prepare",): (PrepareSpec,),
     ("apps",): (BuildSpec,),

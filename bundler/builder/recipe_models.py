@@ -78,7 +78,9 @@ _KINDS = {"endpoint": "<endpoint>", "git": "<git>", "directory": "<directory>", 
 def _kind_of_source(value: object) -> str:
     if value == "hub":
         return "<hub>"
-    given = set(value) if isinstance(value, Mapping) else set(type(value).model_fields) if isinstance(value, _Part) else ()
+    given = (
+        set(value) if isinstance(value, Mapping) else set(type(value).model_fields) if isinstance(value, _Part) else ()
+    )
     found = [kind for key, kind in _KINDS.items() if key in given]
     if len(found) != 1:
         remedy = "write `hub`, or one of { endpoint: URL }, { git: URL }, { directory: PATH }, { urls: [ … ] }"
@@ -112,7 +114,9 @@ class ModelSpec(_Part):
     )
     owner: Owner = Field(default=Owner(), description="Numeric owner of the files in the image.")
     sources: tuple[SourceSpec, ...] = Field(
-        default=("hub",), min_length=1, description="Where it is looked for, in this order; the Hub, if nothing is said."
+        default=("hub",),
+        min_length=1,
+        description="Where it is looked for, in this order; the Hub, if nothing is said.",
     )
     require: tuple[FilePattern, ...] = Field(
         default=(), description="Patterns of which each must fit at least one file of the model."

@@ -80,7 +80,9 @@ class Fetcher:
             stored = self._side_by_side(fetches)
         for line in arrivals.told():
             self.progress.note(line)
-        files = (file.model_copy(update={"sha256": each.sha256}) for file, each in zip(model.files, stored, strict=True))
+        files = (
+            file.model_copy(update={"sha256": each.sha256}) for file, each in zip(model.files, stored, strict=True)
+        )
         return Snapshot(model.model_copy(update={"files": tuple(files)}), self.store)
 
     def _side_by_side(self, fetches: Sequence[Callable[[], StoredFile]]) -> list[StoredFile]:
@@ -132,7 +134,8 @@ class _FileFetch:
         self._fetcher.limits.check()
         found = self._here()
         if found is None:
-            with self._fetcher.store.alone(self._file, self._label, self._fetcher.progress):
+            limits = self._fetcher.limits
+            with self._fetcher.store.alone(self._file, self._label, self._fetcher.progress, limits.check):
                 found = self._here() or self._bring()
         self._task.advance(self._file.size - self._counted)
         return found
@@ -234,7 +237,9 @@ class _FileFetch:
     def _refused(self, error: DownloadError) -> DownloadError:
         if len(self._refusals) == 1:
             return DownloadError(
-                f"model {self._model.name}: {error.what}", where=f"{self._file.path}, {error.where}", remedy=error.remedy
+                f"model {self._model.name}: {error.what}",
+                where=f"{self._file.path}, {error.where}",
+                remedy=error.remedy,
             )
         return DownloadError(
             f"model {self._model.name}: no source gives {self._file.path}",
@@ -252,7 +257,7 @@ class _Counting:
 
     def advance(self, size: int) -> None:
         """``size`` more bytes of the file came."""
-        self._fetch._count(size)  # noqa: SLF001 - of one piece with the class above
+        self._fetch._count(size)
 
     def __enter__(self) -> _Counting:
         return self

@@ -17,7 +17,7 @@ from urllib.parse import urljoin, urlsplit
 import urllib3
 from urllib3.response import BaseHTTPResponse
 
-from bundler.builder.hub.http_failures import refused, translated
+from bundler.builder.hub.file_failures import refused, translated
 from bundler.builder.hub.proxies import authorization, is_signed, proxy_for, proxy_headers, same_origin, told
 from bundler.builder.hub.retry import RetryPolicy
 from bundler.builder.hub.source import HttpFile

@@ -15,7 +15,7 @@ from huggingface_hub.file_download import http_get
 from bundler.builder.hub.behind import Behind
 from bundler.builder.hub.digests import Digests
 from bundler.builder.hub.downloader import Order
-from bundler.builder.hub.http_failures import refused
+from bundler.builder.hub.file_failures import refused
 from bundler.builder.hub.limits import Limits
 from bundler.builder.hub.proxies import is_signed, told
 from bundler.builder.hub.retry import TransientError

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import os
 from pathlib import Path
 
 from bundler.builder.hub.digests import Digests, digests_of
@@ -53,4 +52,4 @@ def _cloned(source: Path, target: Path) -> bool:
             if error.errno in _CANNOT:
                 return False
             raise
-    return os.stat(target).st_size == os.stat(source).st_size
+    return target.stat().st_size == source.stat().st_size

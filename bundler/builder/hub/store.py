@@ -11,8 +11,8 @@ it, the pass that makes a layer compares it (``layer.ChangedFileError``); size a
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +24,7 @@ from bundler.core.errors import PreconditionError
 from bundler.core.locking import HeldLockError, exclusive_lock
 from bundler.core.progress import Progress
 
-#: For another run that brings the same file, which may be large and its line slow.
-_LONGEST_WAIT_S = 24 * 3600.0
+_POLL_S = 1.0
 _OBJECT_MODE = 0o444
 
 
@@ -84,16 +83,22 @@ class ModelStore:
         return Part(self.partial / key_of(file))
 
     @contextmanager
-    def alone(self, file: LockedFile, label: str, progress: Progress) -> Iterator[None]:
-        """Hold the file's place while the block runs; another run that brings the same file is waited for."""
-        lock = self.root / "locks" / "objects" / f"{key_of(file)}.lock"
-        try:
-            with exclusive_lock(lock, label):
-                yield
-                return
-        except HeldLockError as error:
-            progress.note(f"{label}: waiting, since {error.what}")
-        with exclusive_lock(lock, label, _LONGEST_WAIT_S):
+    def alone(self, file: LockedFile, label: str, progress: Progress, check: Callable[[], None]) -> Iterator[None]:
+        """Hold the file's place while the block runs; another run that brings the same file is waited for.
+
+        ``check`` is called meanwhile, and may raise.
+        """
+        lock, waited = self.root / "locks" / "objects" / f"{key_of(file)}.lock", False
+        with ExitStack() as held:
+            while True:
+                try:
+                    held.enter_context(exclusive_lock(lock, label, _POLL_S if waited else 0.0))
+                    break
+                except HeldLockError as error:
+                    if not waited:
+                        progress.note(f"{label}: waiting, since {error.what}")
+                    waited = True
+                    check()
             yield
 
     def keep(self, whole: Path, file: LockedFile, digests: Digests) -> StoredFile:
@@ -133,7 +138,9 @@ def storing(root: Path) -> Iterator[None]:
     try:
         yield
     except PermissionError as error:
-        raise _unkept(root, error, "make it writable for this user, or choose another cache by XDG_CACHE_HOME") from error
+        raise _unkept(
+            root, error, "make it writable for this user, or choose another cache by XDG_CACHE_HOME"
+        ) from error
     except OSError as error:
         if error.errno is None:
             raise

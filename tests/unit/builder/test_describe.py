@@ -10,8 +10,8 @@ import pytest
 from bundler.builder.describe import FinishedImage, created_time, describe_bundle, describe_checks, describe_model
 from bundler.builder.lock import LockedFile, LockedModel
 from bundler.builder.model_tree import ModelTree, TreeFile
-from bundler.builder.recipe_models import ModelSpec
 from bundler.builder.recipe_file import load_recipe
+from bundler.builder.recipe_models import ModelSpec
 from bundler.core.bundle_manifest import PayloadFile, parse_bundle_manifest, render_bundle_manifest
 from bundler.core.digest import Digest
 from bundler.core.errors import UsageError

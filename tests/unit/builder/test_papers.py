@@ -6,9 +6,9 @@ import json
 from pathlib import Path, PurePosixPath
 
 import pytest
+from bundler.builder.hub.snapshot import Snapshot
 
 from bundler.builder.assemble import LocalModel
-from bundler.builder.hub.snapshot import Snapshot
 from bundler.builder.lock import LockedFile, LockedModel
 from bundler.builder.model_tree import ModelTree
 from bundler.builder.papers import papers_of

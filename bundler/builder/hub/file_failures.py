@@ -6,14 +6,14 @@ RFC 9110 for the statuses and ``Retry-After``; ``X-Error-Code`` is the Hub's (``
 from __future__ import annotations
 
 import ssl
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from urllib3 import exceptions
 
+from bundler.builder.hub.document_failures import retry_after_s
+from bundler.builder.hub.document_failures import retry_after_s
 from bundler.builder.hub.proxies import told
 from bundler.builder.hub.retry import TransientError
 from bundler.builder.hub.tls import presented_issuer
@@ -52,22 +52,7 @@ def refused(status: int, headers: Mapping[str, str], url: str, *, expires: bool)
     return DownloadError(what, where=told(url), remedy=remedy)
 
 
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a server asks to wait: a number, or a date by its own clock (RFC 9110, 10.2.3)."""
-    value = headers.get("Retry-After", "").strip()
-    if value.isdecimal():
-        return float(value)
-    until, now = _date(value), _date(headers.get("Date", ""))
-    return max(0.0, until - (now or time.time())) if until else None
-
-
-def _date(value: str) -> float | None:
-    try:
-        return parsedate_to_datetime(value).timestamp()
-    except (TypeError, ValueError):
-        return None
-
-
+<<<<<<<< HEAD:bundler/builder/hub/http_failures.py
 @contextmanager
 def translated(url: str, timeout_s: float, proxy: str | None) -> Iterator[None]:
     """Everything that urllib3 raises about an address, as TransientError or DownloadError."""
@@ -94,7 +79,13 @@ def _of(error: exceptions.HTTPError, url: str, timeout_s: float, proxy: str | No
         return _of_proxy(error, proxy or "", timeout_s)
     if isinstance(error, exceptions.SSLError):
         return _of_tls(error, url)
+<<<<<<<< HEAD:bundler/builder/hub/http_failures.py
     if isinstance(error, exceptions.LocationValueError):
+========
+    if isinstance(error, exceptions.ProtocolError):
+        return TransientError(f"{host} broke the connection off ({_cause(error)})")
+    if isinstance(error, (exceptions.LocationValueError, exceptions.LocationParseError)):
+>>>>>>>> downloads:bundler/builder/hub/file_failures.py
         return DownloadError("that is not an address", where=told(url), remedy="check what was named")
     text = next(text for kind, text in _TOLD if isinstance(error, kind))
     return TransientError(text.format(host=urlsplit(url).hostname, timeout_s=timeout_s, cause=_cause(error)))
@@ -107,7 +98,12 @@ def _of_tls(error: exceptions.SSLError, url: str) -> Exception:
     issuer = presented_issuer(url)
     signed = f", which {issuer} signed" if issuer else ""
     return DownloadError(
+<<<<<<<< HEAD:bundler/builder/hub/http_failures.py
         f"the certificate of {urlsplit(url).hostname}{signed}, is not trusted: {inner.verify_message}",
+========
+        f"the server's certificate is not trusted ({inner.verify_message}); "
+        f"the authority that it names is {presented_issuer(url) or 'unknown'}",
+>>>>>>>> downloads:bundler/builder/hub/file_failures.py
         where=told(url),
         remedy="if that is your company's authority, give its certificate by --ca-bundle FILE; if not, trust nothing here",
     )
