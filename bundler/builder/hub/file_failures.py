@@ -52,7 +52,6 @@ def refused(status: int, headers: Mapping[str, str], url: str, *, expires: bool)
     return DownloadError(what, where=told(url), remedy=remedy)
 
 
-<<<<<<<< HEAD:bundler/builder/hub/http_failures.py
 @contextmanager
 def translated(url: str, timeout_s: float, proxy: str | None) -> Iterator[None]:
     """Everything that urllib3 raises about an address, as TransientError or DownloadError."""
@@ -81,11 +80,6 @@ def _of(error: exceptions.HTTPError, url: str, timeout_s: float, proxy: str | No
         return _of_tls(error, url)
 <<<<<<<< HEAD:bundler/builder/hub/http_failures.py
     if isinstance(error, exceptions.LocationValueError):
-========
-    if isinstance(error, exceptions.ProtocolError):
-        return TransientError(f"{host} broke the connection off ({_cause(error)})")
-    if isinstance(error, (exceptions.LocationValueError, exceptions.LocationParseError)):
->>>>>>>> downloads:bundler/builder/hub/file_failures.py
         return DownloadError("that is not an address", where=told(url), remedy="check what was named")
     text = next(text for kind, text in _TOLD if isinstance(error, kind))
     return TransientError(text.format(host=urlsplit(url).hostname, timeout_s=timeout_s, cause=_cause(error)))
@@ -98,12 +92,7 @@ def _of_tls(error: exceptions.SSLError, url: str) -> Exception:
     issuer = presented_issuer(url)
     signed = f", which {issuer} signed" if issuer else ""
     return DownloadError(
-<<<<<<<< HEAD:bundler/builder/hub/http_failures.py
         f"the certificate of {urlsplit(url).hostname}{signed}, is not trusted: {inner.verify_message}",
-========
-        f"the server's certificate is not trusted ({inner.verify_message}); "
-        f"the authority that it names is {presented_issuer(url) or 'unknown'}",
->>>>>>>> downloads:bundler/builder/hub/file_failures.py
         where=told(url),
         remedy="if that is your company's authority, give its certificate by --ca-bundle FILE; if not, trust nothing here",
     )
