@@ -15,7 +15,7 @@ from bundler.builder.hub.endpoints import endpoints_of
 from bundler.builder.hub.fetch import Fetcher, Snapshot
 from bundler.builder.hub.limits import Limits
 from bundler.builder.hub.retry import Clock, ExhaustedError, RetryPolicy, TransientError, retried
-from bundler.builder.hub.soundness import content_problems, listing_problems, require_sound
+from bundler.builder.hub.soundness import require_sound, require_sound_listing
 from bundler.builder.hub.source import Source
 from bundler.builder.hub.sources import SourceSettings, resolve_first, sources_of
 from bundler.builder.hub.store import ModelStore
@@ -121,7 +121,8 @@ class ModelSupply:
         All of it is seen from the lock, before a byte of weights is fetched. ``before`` is the lock that this one
         replaces: what was accepted there of the same terms stays so.
         """
-        require_sound([problem for spec, model in self._pairs(lock) for problem in listing_problems(spec, model)])
+        for spec, model in self._pairs(lock):
+            require_sound_listing(spec, model)
         by_recipe = frozenset(self._recipe.accept_licences)
         by_person = self._settings.accepted_licences
         models = tuple(
@@ -136,8 +137,8 @@ class ModelSupply:
         pairs = self._pairs(lock)
         snapshots = tuple(self._fetcher.fetch(model, self._of(spec), reread=reread) for spec, model in pairs)
         found = list(zip((spec for spec, _ in pairs), snapshots, strict=True))
-        require_sound([problem for spec, snapshot in found for problem in content_problems(spec, snapshot)])
         for spec, snapshot in found:
+            require_sound(spec, snapshot)
             self._catalogue.note(spec, snapshot.model, self._recipe.directory)
         return snapshots
 

@@ -11,8 +11,8 @@ from huggingface_hub.hf_api import ModelInfo, RepoSibling
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
 from bundler.builder.hub.credentials import Credentials
+from bundler.builder.hub.document_failures import Asked, document, of_answer, page_instead, translated
 from bundler.builder.hub.endpoints import Endpoint
-from bundler.builder.hub.failures import Asked, document, of_answer, page_instead, translated
 from bundler.builder.hub.listing import ListedFile, Listing, license_of
 from bundler.builder.hub.retry import TransientError
 from bundler.builder.hub.source import HttpFile

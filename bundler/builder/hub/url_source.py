@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from bundler.builder.hub.credentials import Credentials
-from bundler.builder.hub.failures import Asked, of_answer, translated
+from bundler.builder.hub.document_failures import Asked, of_answer, translated
 from bundler.builder.hub.listing import ListedFile, Listing, selected, unknown_license
 from bundler.builder.hub.source import HttpFile
 from bundler.builder.hub.web import TIMEOUT_S, web
