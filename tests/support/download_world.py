@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bundler.builder.hub.choose import Downloaders
+from bundler.builder.hub.choose import Chosen
 from bundler.builder.hub.credentials import Credentials, gather
 from bundler.builder.hub.endpoints import parse_endpoint
 from bundler.builder.hub.fetch import Fetcher, Snapshot
@@ -117,8 +117,7 @@ class World:
     ) -> Snapshot:
         """Everything that ``bundler fetch`` does with one model, in this process."""
         limits = Limits.of(self.policy, connections, clock=self.clock)
-        ways: Any = way  # a name of the recipe's
-        fetcher = Fetcher(self.store, Downloaders.of(ways, limits, ca_bundle), limits, self.progress)
+        fetcher = Fetcher(self.store, Chosen(limits, way, ca_bundle), limits, self.progress)
         return fetcher.fetch(model, sources)
 
     def require_sound_store(self) -> None:
