@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bundler.builder.hub.catalogue import Catalogue, CatalogueEntry
-from bundler.builder.hub.choose import Downloaders
+from bundler.builder.hub.choose import Chosen
 from bundler.builder.hub.credentials import gather
 from bundler.builder.hub.endpoints import endpoints_of
 from bundler.builder.hub.fetch import Fetcher, Snapshot
@@ -192,7 +192,7 @@ def _fetcher(
 ) -> Fetcher:
     limits = Limits.of(policy_of(decided), decided.connections or _CONNECTIONS, decided.limit_rate, clock)
     name: DownloaderName = decided.downloader or "auto"
-    return Fetcher(ModelStore(cache), Downloaders.of(name, limits, ca_bundle), limits, progress)
+    return Fetcher(ModelStore(cache), Chosen(limits, name, ca_bundle), limits, progress)
 
 
 def policy_of(spec: DownloadSpec) -> RetryPolicy:
