@@ -78,7 +78,6 @@ def _of(error: exceptions.HTTPError, url: str, timeout_s: float, proxy: str | No
         return _of_proxy(error, proxy or "", timeout_s)
     if isinstance(error, exceptions.SSLError):
         return _of_tls(error, url)
-<<<<<<<< HEAD:bundler/builder/hub/http_failures.py
     if isinstance(error, exceptions.LocationValueError):
         return DownloadError("that is not an address", where=told(url), remedy="check what was named")
     text = next(text for kind, text in _TOLD if isinstance(error, kind))
