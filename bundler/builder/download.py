@@ -66,7 +66,7 @@ def lock_recipe(
         supply = ModelSupply(recipe, settings.download, settings.cache.root, progress)
         world = _world(recipe, settings, client, progress) if client else None
         before, lock = relock(recipe, upgrade, supply, world, progress)
-        lock = keep_lock(recipe, supply.judge(lock))
+        lock = keep_lock(recipe, supply.judge(lock, before))
         return LockReport(lock, changes(before, lock))
 
 
@@ -107,7 +107,7 @@ def _lock(recipe: Recipe, supply: ModelSupply, progress: Progress, *, only_locke
 
 
 def _world(recipe: Recipe, settings: ModelSettings, client: EngineClient, progress: Progress) -> OutsideWorld:
-    ca_bundle = settings.download.sources.ca_bundle
+    ca_bundle = settings.download.ca_bundle
     engine = BuildEngine(client, settings.cache.work, recipe.platform, BuildOptions(ca_bundle=ca_bundle), progress)
     layers = EngineLayers(StagedBlobs(settings.cache.layers, Compression()))
     return OutsideWorld(recipe, engine, layers, settings.cache.blobs, ca_bundle, progress)

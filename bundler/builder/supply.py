@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from bundler.builder.hub.catalogue import Catalogue, CatalogueEntry
-from bundler.builder.hub.choose import Downloaders
+from bundler.builder.hub.choose import Chosen
+from bundler.builder.hub.credentials import gather
+from bundler.builder.hub.endpoints import endpoints_of
 from bundler.builder.hub.fetch import Fetcher, Snapshot
 from bundler.builder.hub.limits import Limits
 from bundler.builder.hub.retry import Clock, ExhaustedError, RetryPolicy, TransientError, retried
@@ -28,9 +31,13 @@ _CONNECTIONS = 8
 
 @dataclass(frozen=True)
 class DownloadSettings:
-    """What the person decides; ``spec`` holds the options that a recipe may state too, and decides before it."""
+    """What the person decides. ``endpoint_tokens`` are ``URL=FILE``; ``spec`` is what a recipe may state too."""
 
-    sources: SourceSettings = field(default_factory=SourceSettings)
+    endpoints: tuple[str, ...] = ()
+    directories: tuple[Path, ...] = ()
+    token_file: Path | None = None
+    endpoint_tokens: tuple[str, ...] = ()
+    ca_bundle: Path | None = None
     spec: DownloadSpec = field(default_factory=DownloadSpec)
     accepted_licences: frozenset[str] = frozenset()
 
@@ -79,8 +86,8 @@ class ModelSupply:
         self._settings = settings
         self._progress = progress
         decided = _merged(recipe.download, settings.spec)
-        self._sources = settings.sources
-        self._fetcher = _fetcher(decided, settings.sources, cache, progress, clock)
+        self._sources = _source_settings(recipe.directory, settings, decided, cache)
+        self._fetcher = _fetcher(decided, settings.ca_bundle, cache, progress, clock)
         self._limits = self._fetcher.limits
         self._catalogue = Catalogue(cache)
 
@@ -92,42 +99,51 @@ class ModelSupply:
 
         sources = self._of(spec)
         try:
-            model = retried(lambda: resolve_first(sources, spec), self._limits.policy, self._limits.clock, told)
+            found = retried(lambda: resolve_first(sources, spec), self._limits.policy, self._limits.clock, told)
         except ExhaustedError as error:
             raise DownloadError(
                 f"model {spec.name}: no answer about its files in {error.attempts} attempts ({error})",
                 where=f"{spec.repo}@{spec.revision} at {', '.join(source.name for source in sources)}",
                 remedy="run the same command again when the network is there; or give another --endpoint, or --from DIR",
             ) from error
+        for refusal in found.refusals:
+            self._progress.note(f"{spec.name}: {refusal}")
+        model = found.model
+        if len(sources) > 1:
+            self._progress.note(f"{spec.name}: resolved at {found.source}")
         if model.canonical_id != model.repo_id:
             self._progress.note(f"{spec.name}: {model.repo_id} is called {model.canonical_id} now; both are locked")
         return model
 
-    def judge(self, lock: Lock) -> Lock:
+    def judge(self, lock: Lock, before: Lock | None = None) -> Lock:
         """The lock with what was accepted of its licences; raises where a model is none, or its licence wants a word.
 
-        All of it is seen from the lock, before a byte of weights is fetched.
+        All of it is seen from the lock, before a byte of weights is fetched. ``before`` is the lock that this one
+        replaces: what was accepted there of the same terms stays so.
         """
-        for spec, model in zip(self._recipe.models, lock.models, strict=True):
+        for spec, model in self._pairs(lock):
             require_sound_listing(spec, model)
         by_recipe = frozenset(self._recipe.accept_licences)
         by_person = self._settings.accepted_licences
-        models = tuple(with_acceptance(model, by_recipe, by_person) for model in lock.models)
+        models = tuple(
+            with_acceptance(model, by_recipe, by_person, before.model_named(model.name) if before else None)
+            for model in lock.models
+        )
         require_accepted(models)
         return lock.model_copy(update={"models": models})
 
     def fetch(self, lock: Lock, *, reread: bool = False) -> tuple[Snapshot, ...]:
         """Every model on this host, each found to be one; ``reread`` compares what is here already, too."""
-        return tuple(
-            self._fetch(spec, model, reread=reread)
-            for spec, model in zip(self._recipe.models, lock.models, strict=True)
-        )
+        pairs = self._pairs(lock)
+        snapshots = tuple(self._fetcher.fetch(model, self._of(spec), reread=reread) for spec, model in pairs)
+        found = list(zip((spec for spec, _ in pairs), snapshots, strict=True))
+        for spec, snapshot in found:
+            require_sound(spec, snapshot)
+            self._catalogue.note(spec, snapshot.model, self._recipe.directory)
+        return snapshots
 
-    def _fetch(self, spec: ModelSpec, model: LockedModel, *, reread: bool) -> Snapshot:
-        snapshot = self._fetcher.fetch(model, self._of(spec), reread=reread)
-        require_sound(spec, snapshot)
-        self._catalogue.note(spec, snapshot.model, self._recipe.directory)
-        return snapshot
+    def _pairs(self, lock: Lock) -> list[tuple[ModelSpec, LockedModel]]:
+        return list(zip(self._recipe.models, lock.models, strict=True))
 
     def missing_size(self, lock: Lock) -> int:
         """Bytes that are still to be fetched."""
@@ -135,7 +151,7 @@ class ModelSupply:
 
     def plan(self, lock: Lock) -> tuple[ModelPlan, ...]:
         """What ``fetch`` would do."""
-        return tuple(self._plan(spec, model) for spec, model in zip(self._recipe.models, lock.models, strict=True))
+        return tuple(self._plan(spec, model) for spec, model in self._pairs(lock))
 
     def _plan(self, spec: ModelSpec, model: LockedModel) -> ModelPlan:
         store = self._fetcher.store
@@ -146,22 +162,37 @@ class ModelSupply:
         return ModelPlan(spec.name, model.told, tuple(source.name for source in self._of(spec)), files)
 
     def _of(self, spec: ModelSpec) -> Sequence[Source]:
-        return sources_of(spec, self._sources, self._recipe.directory)
+        return sources_of(spec, self._sources)
 
 
 def refetch(entry: CatalogueEntry, settings: DownloadSettings, cache: Path, progress: Progress) -> Snapshot:
     """A model that was here once, brought anew from the sources that its recipe named, whatever became of that."""
-    directory = Path(entry.recipe)
-    sources = sources_of(entry.spec, settings.sources, directory)
-    return _fetcher(settings.spec, settings.sources, cache, progress, None).fetch(entry.model, sources)
+    sources = sources_of(entry.spec, _source_settings(Path(entry.recipe), settings, settings.spec, cache))
+    return _fetcher(settings.spec, settings.ca_bundle, cache, progress, None).fetch(entry.model, sources)
+
+
+def _source_settings(
+    recipe_directory: Path, settings: DownloadSettings, decided: DownloadSpec, cache: Path
+) -> SourceSettings:
+    endpoints = endpoints_of(settings.endpoints, os.environ)
+    return SourceSettings(
+        cache=cache,
+        recipe_directory=recipe_directory,
+        endpoints=endpoints,
+        chosen=bool(settings.endpoints),
+        directories=settings.directories,
+        credentials=gather(os.environ, endpoints, settings.token_file, settings.endpoint_tokens),
+        ca_bundle=settings.ca_bundle,
+        timeout_s=policy_of(decided).timeout_s,
+    )
 
 
 def _fetcher(
-    decided: DownloadSpec, sources: SourceSettings, cache: Path, progress: Progress, clock: Clock | None
+    decided: DownloadSpec, ca_bundle: Path | None, cache: Path, progress: Progress, clock: Clock | None
 ) -> Fetcher:
     limits = Limits.of(policy_of(decided), decided.connections or _CONNECTIONS, decided.limit_rate, clock)
     name: DownloaderName = decided.downloader or "auto"
-    return Fetcher(ModelStore(cache), Downloaders.of(name, limits, sources.ca_bundle), limits, progress)
+    return Fetcher(ModelStore(cache), Chosen(limits, name, ca_bundle), limits, progress)
 
 
 def policy_of(spec: DownloadSpec) -> RetryPolicy:

@@ -91,7 +91,7 @@ def build(  # one parameter for each option
         builder=cast("BuilderKind | None", builder),  # click has compared it with the choices
         args=pairs(build_args),
         secrets=tuple(_secret(text) for text in secrets),
-        ca_bundle=download.sources.ca_bundle,
+        ca_bundle=download.ca_bundle,
         wheelhouse=wheelhouse,
         network="host" if network else None,
         no_cache=no_cache,

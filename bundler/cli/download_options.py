@@ -10,7 +10,6 @@ from typing import Any, TypeVar, get_args
 import click
 from pydantic import ValidationError
 
-from bundler.builder.hub.sources import SourceSettings
 from bundler.builder.recipe_models import DownloaderName, DownloadSpec
 from bundler.builder.supply import DownloadSettings
 from bundler.core.errors import UsageError
@@ -77,13 +76,11 @@ def download_options(command: Command) -> Command:
 def _settings(values: dict[str, Any]) -> DownloadSettings:
     """Takes what is about downloads out of ``values``."""
     return DownloadSettings(
-        sources=SourceSettings(
-            endpoints=tuple(values.pop("endpoints")),
-            directories=tuple(values.pop("directories")),
-            token_file=values.pop("token_file"),
-            endpoint_tokens=_tokens(values.pop("endpoint_tokens")),
-            ca_bundle=values.pop("ca_bundle"),
-        ),
+        endpoints=tuple(values.pop("endpoints")),
+        directories=tuple(values.pop("directories")),
+        token_file=values.pop("token_file"),
+        endpoint_tokens=tuple(values.pop("endpoint_tokens")),
+        ca_bundle=values.pop("ca_bundle"),
         spec=_spec({option: values.pop(option) for option in _KEYS}),
         accepted_licences=frozenset(values.pop("accepted")),
     )
@@ -98,17 +95,3 @@ def _spec(given: Mapping[str, object]) -> DownloadSpec:
         option = next(option for option, key in _KEYS.items() if key == first["loc"][0])
         remedy = first.get("ctx", {}).get("remedy", "see --help")
         raise UsageError(first["msg"], where=f"--{option.replace('_', '-')}", remedy=str(remedy)) from error
-
-
-def _tokens(texts: tuple[str, ...]) -> Mapping[str, Path]:
-    found = {}
-    for text in texts:
-        url, equals, path = text.rpartition("=")
-        if not equals or not path or "://" not in url:
-            raise UsageError(
-                "not URL=FILE",  # what was typed is not repeated: somebody may have written the token itself
-                where="--endpoint-token",
-                remedy="write --endpoint-token https://MIRROR=FILE, with the token in FILE",
-            )
-        found[url] = Path(path)
-    return found

@@ -22,6 +22,7 @@ from testbed.engines import RunningEngine
 from testbed.hub_faults import Fault, Kind
 from testbed.hub_repo import HubRepo
 from tests.support.build_site import RECIPE, REPO, BuildSite, build_site, write_model, write_recipe
+from tests.support.safetensors_files import safetensors_file
 from tests.support.watched_build import in_step, noted, watched
 
 WEIGHTS = "/lfs/*model.safetensors"
@@ -161,8 +162,8 @@ def test_a_killed_download_by_hf_transfer_leaves_no_process(
     docker20: RunningEngine, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     with build_site(tmp_path, docker20) as site:
-        with (site.root / "repo" / "model.safetensors").open("wb") as stream:
-            stream.truncate(65 << 20)  # more than one connection is worth while
+        weights = site.root / "repo" / "model.safetensors"
+        safetensors_file(weights, 65 << 20, sparse=True)  # more than one connection is worth while
         site.hub.push(REPO, site.root / "repo")
         site.hub.faults.add(Fault(WEIGHTS, Kind.STALL, times=None, after=1000))
         with watched(site) as running:

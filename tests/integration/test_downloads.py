@@ -17,6 +17,7 @@ from bundler.core.progress import SilentProgress
 from testbed.hub import Hub
 from testbed.hub_faults import Fault, Kind
 from testbed.hub_repo import HubRepo
+from tests.support.safetensors_files import safetensors_file
 
 REPO = "acme/tiny"
 QUICK = RetryPolicy(first_delay_s=0, jitter=0, stall_s=5)
@@ -28,7 +29,7 @@ def content(tmp_path: Path) -> Path:
     (directory / "1_Pooling").mkdir(parents=True)
     (directory / "config.json").write_text('{"hidden_size": 8}\n')
     (directory / "1_Pooling" / "config.json").write_text("{}\n")
-    (directory / "model.safetensors").write_bytes(bytes(range(256)) * 4096)
+    safetensors_file(directory / "model.safetensors", 1 << 20)
     (directory / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
     (directory / ".gitattributes").write_text("*.safetensors filter=lfs diff=lfs merge=lfs -text\n")
     return directory
@@ -121,7 +122,7 @@ def test_what_cannot_be_resolved_says_why(hub: Hub, changes: dict[str, object], 
 
 
 def test_large_files_come_by_hf_transfer_and_fall_back_to_one_connection(
-    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hub: Hub, content: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bundler.builder.hub.snapshot.WORTHWHILE_SIZE", 1 << 16)
     model = HubSource(hub.endpoint).resolve(wanted())
@@ -134,7 +135,7 @@ def test_large_files_come_by_hf_transfer_and_fall_back_to_one_connection(
         Fault("/lfs/*model.safetensors", Kind.WRONG_BYTES, skip=1, times=1, after=5000)
     )  # the first request only asks for the size
     snapshot = fetcher(hub, tmp_path / "second").fetch(model)
-    assert snapshot.path(snapshot.model.files[2]).read_bytes() == bytes(range(256)) * 4096
+    assert snapshot.path(snapshot.model.files[2]).read_bytes() == (content / "model.safetensors").read_bytes()
     assert [seen for seen in hub.requests("/lfs/") if not seen.range], "the second attempt is an ordinary one"
 
 

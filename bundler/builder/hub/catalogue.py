@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bundler.builder.lock import LockedModel
 from bundler.builder.recipe_models import ModelSpec
+from bundler.builder.yaml_source import plain
 from bundler.core.atomic import write_atomic
 
 
@@ -42,7 +44,7 @@ class Catalogue:
         found = []
         for path in (self.root / "models").glob("*.json"):
             try:
-                found.append((path, CatalogueEntry.model_validate_json(path.read_bytes())))
+                found.append((path, CatalogueEntry.model_validate(plain(json.loads(path.read_bytes())))))
             except (OSError, ValueError, ValidationError):
                 continue
         return iter(sorted(found, key=lambda each: -each[1].used))

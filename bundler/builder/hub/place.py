@@ -1,0 +1,43 @@
+"""Where a file is read now: the address that a source named, or what it redirects to, remembered while that holds."""
+
+from __future__ import annotations
+
+import threading
+
+from bundler.builder.hub.http import Answer, Http
+from bundler.builder.hub.proxies import told
+from bundler.builder.hub.retry import TransientError
+from bundler.builder.hub.source import HttpFile
+from bundler.core.errors import DownloadError
+
+
+class Place:
+    """One file's address, for many connections. A redirect is asked for once and anew when what it named fails."""
+
+    def __init__(self, http: Http, remote: HttpFile) -> None:
+        self._http = http
+        self._remote = remote
+        self._known: str | None = None
+        self._lock = threading.Lock()
+
+    def open(self, headers: dict[str, str]) -> Answer:
+        """An answer of status 200 or 206; raises TransientError and DownloadError."""
+        known = self._known
+        if known is not None:
+            try:
+                return self._http.open(self._remote, headers, known)
+            except (TransientError, DownloadError):
+                # Expired, or a server of many that is gone: the source knows, and says what is wrong if it is not that.
+                self._forget(known)
+        answer = self._http.open(self._remote, headers)
+        if answer.url != self._remote.url:
+            self._known = answer.url
+        return answer
+
+    def _forget(self, known: str) -> None:
+        with self._lock:
+            if self._known == known:
+                self._known = None
+
+    def __repr__(self) -> str:
+        return f"Place({told(self._remote.url)})"
