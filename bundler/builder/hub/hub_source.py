@@ -64,7 +64,8 @@ class HubSource:
             client = web(self._ca_bundle, self._timeout_s)
             response = client.get(url, params={"blobs": "true"}, headers=self._headers(url))
             hf_raise_for_status(response)
-            return ModelInfo(**document(response))
+            info: ModelInfo = ModelInfo(**document(response))  # type: ignore[no-untyped-call]  # it has no annotations
+            return info
 
     def _read(self, info: ModelInfo, file: ListedFile, asked: Asked) -> bytes:
         """A short file of the repo, compared with its digest."""
