@@ -5,9 +5,10 @@ from __future__ import annotations
 import httpx2
 import pytest
 
-from bundler.builder.hub.document_failures import Asked, document, of_answer, retry_after_s, translated
+from bundler.builder.hub.document_failures import Asked, document, of_answer, translated
 from bundler.builder.hub.endpoints import HUB
 from bundler.builder.hub.retry import TransientError
+from bundler.builder.hub.retry_after import retry_after_s
 from bundler.core.errors import DownloadError
 
 NOON = "Thu, 26 Nov 2026 12:00:00 GMT"
