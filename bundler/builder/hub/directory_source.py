@@ -51,7 +51,7 @@ class DirectorySource:
                     found = error
         if found is None:
             remedy = "put it there, or take another source"
-            raise DownloadError("it is not there", where=where, remedy=remedy)
+            raise DownloadError(f"{file.path} is not there", where=where, remedy=remedy)
         raise found
 
     def _shelves(self, repos: set[str], name: str, where: str) -> Iterator[Shelf]:

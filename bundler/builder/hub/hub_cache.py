@@ -121,4 +121,4 @@ def _digests(here: Path, file: ListedFile, git_sha1: str | None) -> Digests:
         return digests_of(here, known)
     except OSError as error:
         remedy = "make it readable for this user"
-        raise DownloadError(f"it cannot be read: {error.strerror}", where=str(here), remedy=remedy) from error
+        raise DownloadError(f"{file.path} cannot be read: {error.strerror}", where=str(here), remedy=remedy) from error

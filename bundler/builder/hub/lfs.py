@@ -17,8 +17,8 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx2
 
 from bundler.builder.hub.credentials import Credentials
+from bundler.builder.hub.document_failures import Asked, document, of_answer, translated
 from bundler.builder.hub.endpoints import origin_of
-from bundler.builder.hub.failures import Asked, document, of_answer, translated
 from bundler.builder.hub.git import Git
 from bundler.builder.hub.git_tree import Pointer
 from bundler.builder.hub.retry import TransientError
@@ -72,7 +72,7 @@ class LfsServer:
         if answer.is_error:
             raise _of_status(answer, Asked(where, api))
         with translated(Asked(where, api)):
-            return document(answer)
+            return document(answer, dict)
 
     def _post(self, url: str, body: object, authorization: str | None, where: str) -> httpx2.Response:
         headers = {"Accept": _MEDIA_TYPE, "Content-Type": _MEDIA_TYPE}

@@ -126,22 +126,24 @@ def why_not(candidate: LocalFile, file: LockedFile) -> DownloadError | None:
             return _of_another_size(path, size, file)
         if size <= _COMPARED_SIZE and not digests_of(path, file).fit():
             return DownloadError(
-                "it has another digest than the lock", where=str(path), remedy="bring it from elsewhere"
+                f"{file.path} has another digest than the lock", where=str(path), remedy="bring it from elsewhere"
             )
         with path.open("rb"):
             return None
     except (FileNotFoundError, NotADirectoryError):
-        return DownloadError("it is not there", where=str(path), remedy="put it there, or take another source")
+        return DownloadError(
+            f"{file.path} is not there", where=str(path), remedy="put it there, or take another source"
+        )
     except OSError as error:
         remedy = "make it readable for this user"
-        return DownloadError(f"it cannot be read: {error.strerror}", where=str(path), remedy=remedy)
+        return DownloadError(f"{file.path} cannot be read: {error.strerror}", where=str(path), remedy=remedy)
 
 
 def _of_another_size(path: Path, size: int, file: LockedFile) -> DownloadError:
     if pointer_in(path):
         remedy = f"run git lfs pull in {path.parent}"
         return DownloadError(f"{file.path} is a git-LFS pointer, not the file itself", where=str(path), remedy=remedy)
-    what = f"it has {size:,} bytes, the locked file {file.size:,}"
+    what = f"{file.path} has {size:,} bytes, the locked file {file.size:,}"
     return DownloadError(what, where=str(path), remedy="bring it again, or take another source")
 
 
