@@ -1,6 +1,6 @@
 """A place to download for real: a Hub that fails on demand, the real sources, downloaders and store, and no waiting.
 
-Time is not waited for between attempts; sockets wait for real, for the half second that `HASTY` gives them.
+Time is not waited for between attempts; sockets wait for real, for the second that `HASTY` gives them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ WEIGHTS = "model.safetensors"
 #: Three ranges of the ranged downloader, which has none below 4 MiB.
 WEIGHTS_SIZE = 9 << 20
 HASTY = RetryPolicy(
-    attempts=4, first_delay_s=0.01, longest_delay_s=0.05, deadline_s=600, timeout_s=0.5, stall=1024, stall_window_s=0.5
+    attempts=5, first_delay_s=0.01, longest_delay_s=0.05, deadline_s=600, timeout_s=0.8, stall=1024, stall_window_s=0.5
 )
 
 
