@@ -13,7 +13,7 @@ from bundler.builder.recipe_models import SourceSpec, UrlsSource
 from bundler.builder.recipe_types import FilePath, Seconds
 from bundler.core.errors import Problem
 
-_SOURCE: TypeAdapter[Any] = TypeAdapter(SourceSpec)
+_SOURCE: TypeAdapter[Any] = TypeAdapter(SourceSpec)  # type: ignore[arg-type] # a union with a discriminator
 _FILE: TypeAdapter[str] = TypeAdapter(FilePath)
 _ADDRESS: TypeAdapter[str] = TypeAdapter(HttpUrl)
 _LAYOUT: TypeAdapter[str] = TypeAdapter(str)
