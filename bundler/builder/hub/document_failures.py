@@ -13,14 +13,13 @@ import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx2
 from huggingface_hub import errors as hub_errors
 
 from bundler.builder.hub.endpoints import HUB
+from bundler.builder.hub.file_failures import retry_after_s
 from bundler.builder.hub.retry import TransientError
 from bundler.builder.hub.tls import presented_issuer
 from bundler.core.errors import DownloadError
@@ -136,23 +135,6 @@ def page_instead(response: httpx2.Response) -> TransientError | None:
     if "html" not in response.headers.get("Content-Type", "").lower():
         return None
     return TransientError("a web page came instead of an answer: a proxy or the network's sign-in page stands between")
-
-
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, out of ``Retry-After``: a number or a date (RFC 9110, section 10.2.3), by the server's clock."""
-    value = headers.get("Retry-After", "").strip()
-    if value.isdecimal():
-        return float(value)
-    until, now = _date(value), _date(headers.get("Date", "")) or datetime.now(timezone.utc)
-    return max(0.0, (until - now).total_seconds()) if until else None
-
-
-def _date(value: str) -> datetime | None:
-    try:
-        found = parsedate_to_datetime(value)
-    except (TypeError, ValueError):
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=timezone.utc)
 
 
 def _of_transport(error: httpx2.RequestError, asked: Asked) -> Exception:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from urllib3 import exceptions
 
 from bundler.builder.hub.document_failures import retry_after_s
+from bundler.builder.hub.document_failures import retry_after_s
 from bundler.builder.hub.proxies import told
 from bundler.builder.hub.retry import TransientError
 from bundler.builder.hub.tls import presented_issuer
@@ -24,8 +25,8 @@ EXPIRED = frozenset({400, 401, 403})
 _BY_CODE = {
     "GatedRepo": ("the repo is gated", "accept its terms on its page, then give a token by HF_TOKEN"),
     "RepoNotFound": ("there is no such repo, or the token may not see it", "check the spelling and HF_TOKEN"),
-    "RevisionNotFound": ("the repo has no such commit any more", "move on by `bundler lock --upgrade`"),
-    "EntryNotFound": ("the locked file is not there", "move on by `bundler lock --upgrade`"),
+    "RevisionNotFound": ("the repo has no such commit any more", "move the lock on: bundler lock --upgrade"),
+    "EntryNotFound": ("the locked file is not there", "move the lock on: bundler lock --upgrade"),
 }
 _BY_STATUS = {
     401: ("the server wants to know who asks (HTTP 401)", "give a token or user that may read it"),
@@ -62,36 +63,37 @@ def translated(url: str, timeout_s: float, proxy: str | None) -> Iterator[None]:
         raise TransientError(f"{urlsplit(url).hostname}: {error.strerror or error}") from error
 
 
+_TOLD: tuple[tuple[type[Exception], str], ...] = (
+    (exceptions.NameResolutionError, "the name {host} is not found (DNS)"),
+    (exceptions.NewConnectionError, "no connection to {host} ({cause})"),
+    (exceptions.ConnectTimeoutError, "no connection to {host} in {timeout_s:.0f} s"),
+    (exceptions.ReadTimeoutError, "not a byte from {host} in {timeout_s:.0f} s"),
+    (exceptions.ProtocolError, "{host} broke the connection off ({cause})"),
+    (exceptions.HTTPError, "{host}: {cause}"),
+)
+
+
 def _of(error: exceptions.HTTPError, url: str, timeout_s: float, proxy: str | None) -> Exception:
-    host = urlsplit(url).hostname
     if isinstance(error, exceptions.ProxyError):
         return _of_proxy(error, proxy or "", timeout_s)
-    if isinstance(error, exceptions.NameResolutionError):
-        return TransientError(f"the name {host} is not found (DNS)")
-    if isinstance(error, exceptions.NewConnectionError):
-        return TransientError(f"no connection to {host} ({_cause(error)})")
-    if isinstance(error, exceptions.ConnectTimeoutError):
-        return TransientError(f"no connection to {host} in {timeout_s:.0f} s")
-    if isinstance(error, exceptions.ReadTimeoutError):
-        return TransientError(f"not a byte from {host} in {timeout_s:.0f} s")
     if isinstance(error, exceptions.SSLError):
         return _of_tls(error, url)
-    if isinstance(error, exceptions.ProtocolError):
-        return TransientError(f"{host} broke the connection off ({_cause(error)})")
-    if isinstance(error, (exceptions.LocationValueError, exceptions.LocationParseError)):
+    if isinstance(error, exceptions.LocationValueError):
         return DownloadError("that is not an address", where=told(url), remedy="check what was named")
-    return TransientError(f"{host}: {type(error).__name__}: {error}")
+    text = next(text for kind, text in _TOLD if isinstance(error, kind))
+    return TransientError(text.format(host=urlsplit(url).hostname, timeout_s=timeout_s, cause=_cause(error)))
 
 
 def _of_tls(error: exceptions.SSLError, url: str) -> Exception:
     inner = error.args[0] if error.args else None
     if not isinstance(inner, ssl.SSLCertVerificationError):
         return TransientError(f"TLS with {urlsplit(url).hostname} broke off ({_cause(error)})")
+    issuer = presented_issuer(url)
+    signed = f", which {issuer} signed" if issuer else ""
     return DownloadError(
-        f"the server's certificate is not trusted ({inner.verify_message}); "
-        f"the authority that it names is {presented_issuer(url) or 'unknown'}",
+        f"the certificate of {urlsplit(url).hostname}{signed}, is not trusted: {inner.verify_message}",
         where=told(url),
-        remedy="if that is your company's authority, give its certificate by --ca-bundle FILE; else do not go on",
+        remedy="if that is your company's authority, give its certificate by --ca-bundle FILE; if not, trust nothing here",
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
@@ -112,6 +113,14 @@ class Http:
             where=told(remote.url),
             remedy="look at that address with a browser or curl; check --endpoint and the proxy",
         )
+
+    def first(self, remote: HttpFile) -> Mapping[str, str]:
+        """The headers of the first answer, be it a redirect; raises TransientError and DownloadError."""
+        answer = self._request(remote.url, {**self._own(remote, remote.url), **_OURS, "Range": "bytes=0-0"})
+        if answer.status not in _REDIRECTS:
+            self._accepted(answer, remote)
+        answer.drain()
+        return answer.headers
 
     def _accepted(self, answer: Answer, remote: HttpFile) -> Answer:
         if answer.status in (200, 206):

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bundler.builder.hub.journal import Journal, Segment, place_of, record
@@ -39,6 +39,13 @@ class Part:
         """Begin anew."""
         for path in (self.journal, self.path):
             path.unlink(missing_ok=True)
+
+    def adopt(self, size: int, prefix: int) -> None:
+        """Take the file that stands at ``path`` for a part of which the first ``prefix`` bytes are here."""
+        os.truncate(self.path, size)
+        journal = Journal.new(size)
+        written = tuple(min(max(0, prefix - each.start), each.size) for each in journal.segments())
+        self._write(replace(journal, written=written))
 
     @contextmanager
     def opened(self, size: int) -> Iterator[OpenPart]:

@@ -60,14 +60,16 @@ class Streams:
             self._team.put_back(segment)
             if self._team.over.is_set():
                 return failed
-            if error.retry_after_s is None and self._part.written(segment) - before >= ADVANCE_BYTES:
+            if error.retry_after_s is not None:
+                raise  # the server wants peace from all of us
+            if self._part.written(segment) - before >= ADVANCE_BYTES:
                 return 0  # that line breaks, but it works: at once again
             return self._pause(error, failed + 1)
         return 0
 
     def _pause(self, error: TransientError, failed: int) -> int:
         self._team.troubled(error)
-        self._team.over.wait(self._limits.policy.delay_s(failed, error.retry_after_s, self._limits.clock.chance()))
+        self._team.over.wait(self._limits.policy.delay_s(failed, None, self._limits.clock.chance()))
         return failed
 
     def _bring(self, segment: Segment) -> None:
