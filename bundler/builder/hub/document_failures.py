@@ -19,8 +19,8 @@ import httpx2
 from huggingface_hub import errors as hub_errors
 
 from bundler.builder.hub.endpoints import HUB
-from bundler.builder.hub.file_failures import retry_after_s
 from bundler.builder.hub.retry import TransientError
+from bundler.builder.hub.retry_after import retry_after_s
 from bundler.builder.hub.tls import presented_issuer
 from bundler.core.errors import DownloadError
 

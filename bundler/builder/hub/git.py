@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from bundler.builder.hub.failures import untrusted
+from bundler.builder.hub.document_failures import untrusted
 from bundler.builder.hub.retry import TransientError
 from bundler.core.errors import DownloadError
 

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx2
 
 from bundler.builder.hub.credentials import Credentials
+from bundler.builder.hub.document_failures import Asked, document, of_answer, translated
 from bundler.builder.hub.endpoints import origin_of
-from bundler.builder.hub.failures import Asked, document, of_answer, translated
 from bundler.builder.hub.git import Git
 from bundler.builder.hub.git_tree import Pointer
 from bundler.builder.hub.retry import TransientError

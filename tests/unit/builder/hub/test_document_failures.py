@@ -7,8 +7,8 @@ import pytest
 
 from bundler.builder.hub.document_failures import Asked, document, of_answer, translated
 from bundler.builder.hub.endpoints import HUB
-from bundler.builder.hub.file_failures import retry_after_s
 from bundler.builder.hub.retry import TransientError
+from bundler.builder.hub.retry_after import retry_after_s
 from bundler.core.errors import DownloadError
 
 NOON = "Thu, 26 Nov 2026 12:00:00 GMT"
