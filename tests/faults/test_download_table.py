@@ -6,10 +6,14 @@ What came of it stands at the end of the output (``tests/faults/conftest.py``).
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from huggingface_hub import constants, file_download
+from huggingface_hub.utils import _http
 
 from bundler.builder.hub.retry import ADVANCE_BYTES
 from bundler.builder.lock import LockedModel
@@ -99,10 +103,25 @@ def test_row(row: Row, tmp_path: Path, content: Path, outcome: Outcome) -> None:
         outcome(row.name, sum(struck), what)
 
 
-@pytest.mark.parametrize("way", ["ranged", "hf_transfer", "hub"])
+class Hurried:
+    """The module ``time`` as a library sees it that pauses by itself."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)
+
+    def sleep(self, seconds: float) -> None:
+        """Do not."""
+
+
+@pytest.mark.parametrize("way", ["hf_transfer", "hub"])
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_row_by_another_way(row: Row, way: str, tmp_path: Path, content: Path, outcome: Outcome) -> None:
+def test_row_by_another_way(
+    row: Row, way: str, tmp_path: Path, content: Path, outcome: Outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whichever downloader a person insists on: the locked bytes, or an error that says what to do."""
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.5)
+    for library in (file_download, _http):
+        monkeypatch.setattr(library, "time", Hurried())
     with download_world(tmp_path, content, **row.hub) as world:
         model = locked(world)
         world.hub.faults.add(*row.faults)
@@ -129,9 +148,9 @@ def test_the_address_of_the_hub_itself_does_not_answer(world: World, content: Pa
     model = locked(world)
     with SilentHost() as silent:
         source = world.source(f"http://{silent.address}")
-        must = Refused(r"did not arrive in 4 attempts \(no connection to 127\.0\.0\.1 in")
+        must = Refused(r"did not arrive in 5 attempts \(no connection to 127\.0\.0\.1 in")
         what = refusal(world, lambda: world.fetch(model, [source]), must)
-        assert silent.knocks >= 4
+        assert silent.knocks >= 5
         outcome("connect timeout at the Hub, always", silent.knocks, what)
         before = silent.knocks
         require_arrived(world.fetch(model, [source, world.source()]), content)

@@ -1,17 +1,22 @@
 """A place to download for real: a Hub that fails on demand, the real sources, downloaders and store, and no waiting.
 
-Time is not waited for between attempts; sockets wait for real, for the half second that `HASTY` gives them.
+Time is not waited for between attempts; sockets wait for real, for the second that `HASTY` gives them.
 """
 
 from __future__ import annotations
 
 import hashlib
+import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bundler.builder.hub.choose import Chosen
 from bundler.builder.hub.credentials import Credentials, gather
@@ -29,12 +34,15 @@ from testbed.hub import Hub
 from testbed.hub_repo import HubRepo
 from tests.support.safetensors_files import safetensors_file
 
+Result = TypeVar("Result")
+#: For one model over loopback, whatever goes wrong with it.
+PATIENCE_S = 40.0
 REPO = "acme/tiny"
 WEIGHTS = "model.safetensors"
 #: Three ranges of the ranged downloader, which has none below 4 MiB.
 WEIGHTS_SIZE = 9 << 20
 HASTY = RetryPolicy(
-    attempts=4, first_delay_s=0.01, longest_delay_s=0.05, deadline_s=600, timeout_s=0.5, stall=1024, stall_window_s=0.5
+    attempts=5, first_delay_s=0.01, longest_delay_s=0.05, deadline_s=600, timeout_s=0.8, stall=1024, stall_window_s=0.5
 )
 
 
@@ -118,13 +126,31 @@ class World:
         """Everything that ``bundler fetch`` does with one model, in this process."""
         limits = Limits.of(self.policy, connections, clock=self.clock)
         fetcher = Fetcher(self.store, Chosen(limits, way, ca_bundle), limits, self.progress)
-        return fetcher.fetch(model, sources)
+        return in_time(lambda: fetcher.fetch(model, sources), limits.halt.set)
 
     def require_sound_store(self) -> None:
         """Whatever happened, each file of the cache is what its name says."""
         for path in self.store.objects.rglob("*"):
             if path.is_file():
                 assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name
+
+
+def in_time(action: Callable[[], Result], stop: Callable[[], None], limit_s: float = PATIENCE_S) -> Result:
+    """What ``action`` gives or raises; fails with what its threads are at where it takes longer than ``limit_s``."""
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(action)
+        try:
+            return running.result(limit_s)
+        except FutureTimeoutError:
+            if running.done():
+                raise
+            stacks = [
+                f"{thread.name}:\n{''.join(traceback.format_stack(frame)[-6:])}"
+                for thread in threading.enumerate()
+                if (frame := sys._current_frames().get(thread.ident or 0))
+            ]
+            stop()
+            raise AssertionError(f"not over after {limit_s:.0f} s:\n" + "\n".join(stacks)) from None
 
 
 def spec(**changes: object) -> ModelSpec:
