@@ -97,23 +97,23 @@ def resolve_first(sources: Sequence[Source], wanted: ModelSpec) -> Resolution:
     source's own words are handed on, of several each one's refusal.
     """
     refusals: list[Problem] = []
-    failures: list[tuple[str, TransientError]] = []
+    failures: list[TransientError] = []
     errors: list[DownloadError] = []
     for source in sources:
         try:
             return Resolution(source.resolve(wanted), source.name, tuple(refusals))
         except TransientError as error:
-            failures.append((source.name, error))
+            failures.append(error)
             refusals.append(Problem(source.name, str(error)))
         except DownloadError as error:
             errors.append(error)
             refusals.append(Problem(source.name, error.what, error.remedy))
     if failures and len(sources) == 1:
-        raise failures[0][1]
+        raise failures[0]
     if failures:
-        pauses = [error.retry_after_s for _, error in failures if error.retry_after_s is not None]
-        told = "; ".join(f"{name}: {error}" for name, error in failures)
-        raise TransientError(told, min(pauses, default=None)) from failures[-1][1]
+        pauses = [error.retry_after_s for error in failures if error.retry_after_s is not None]
+        told = "; ".join(f"{refusal.where}: {refusal.what}" for refusal in refusals)
+        raise TransientError(told, min(pauses, default=None)) from failures[-1]
     if len(errors) == 1:
         raise errors[0]
     raise DownloadError(
