@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,11 @@ from bundler.builder.hub.store import ModelStore
 from bundler.builder.lock import LockedModel
 from testbed.hub import Hub
 from tests.support.build_site import write_recipe
-from tests.support.download_world import spec
+from tests.support.download_world import AUTHORITIES, spec
 
 #: What a test must not hand on from the one who runs it.
 _NOT_OURS = ("HF_ENDPOINT", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HTTP_PROXY", "HTTPS_PROXY")
-_NAMES = (*_NOT_OURS, *(name.lower() for name in _NOT_OURS), "SSL_CERT_FILE", "NETRC", "XDG_CACHE_HOME")
+_NAMES = (*_NOT_OURS, *(name.lower() for name in _NOT_OURS), *AUTHORITIES, "NETRC", "XDG_CACHE_HOME")
 
 
 @dataclass(frozen=True)
@@ -51,18 +51,20 @@ class FetchSite:
         home.mkdir(exist_ok=True)
         return {**env, "HOME": str(home), "HF_HOME": str(home / "hf"), "XDG_CACHE_HOME": str(self.root / "cache")}
 
-    def command(self, *options: str) -> list[str]:
-        """``bundler fetch`` as a person types it."""
-        return [
-            *(sys.executable, "-m", "bundler", "fetch", str(self.recipe)),
-            *("--endpoint", self.hub.endpoint, "--json", "--progress", "lines", *options),
-        ]
+    def command(self, *options: str, endpoints: Sequence[str] | None = None) -> list[str]:
+        """``bundler fetch`` as a person types it; ``endpoints`` are named in the place of the Hub."""
+        named = [self.hub.endpoint] if endpoints is None else endpoints
+        asked = [word for endpoint in named for word in ("--endpoint", endpoint)]
+        begin = [sys.executable, "-m", "bundler", "--debug", "fetch", str(self.recipe)]
+        return [*begin, *asked, "--json", "--progress", "lines", *options]
 
-    def start(self, *options: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    def start(
+        self, *options: str, env: Mapping[str, str] | None = None, endpoints: Sequence[str] | None = None
+    ) -> subprocess.Popen[str]:
         """Begin, with pipes; the caller waits for the end."""
-        pipe = subprocess.PIPE
+        pipe, command = subprocess.PIPE, self.command(*options, endpoints=endpoints)
         environment = {**self.environment(), **(env or {})}
-        return subprocess.Popen(self.command(*options), env=environment, stdout=pipe, stderr=pipe, text=True)
+        return subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True)
 
     def locked(self, credentials: Credentials | None = None) -> LockedModel:
         """The model as a lock has it."""
