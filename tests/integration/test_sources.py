@@ -19,13 +19,14 @@ from bundler.builder.hub.directory_source import DirectorySource
 from bundler.builder.hub.endpoints import Endpoint, endpoints_of
 from bundler.builder.hub.git_source import GitSource
 from bundler.builder.hub.hub_source import HubSource
+from bundler.builder.hub.retry import RetryPolicy
 from bundler.builder.hub.source import Source
 from bundler.builder.hub.sources import resolve_first
 from bundler.builder.hub.url_source import UrlSource
 from bundler.builder.lock import LockedModel
 from bundler.builder.recipe_models import UrlFile
 from bundler.core.errors import DownloadError
-from testbed.debian import install_host_packages
+from testbed.debian import cache_dir, install_host_packages
 from testbed.hub import Hub, HubRepo
 from testbed.hub_seen import fingerprint
 from testbed.olah import Olah
@@ -56,6 +57,7 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def place(content: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    monkeypatch.setenv("BUNDLER_TEST_CACHE", str(cache_dir()))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     (tmp_path / "home").mkdir()
     with Hub([HubRepo(REPO, content)]) as hub:
@@ -97,8 +99,8 @@ def test_a_real_mirror_gives_the_lock_and_the_bytes(place: Place) -> None:
         model = source.resolve(wanted())
         assert model == place.direct.resolve(wanted())
         place.hub.forget_requests()
-        World(place.root, place.hub, place.world.policy.__class__(timeout_s=20)).fetch(model, [source])
-        require_arrived(place.world.fetch(model, [source]), place.content)
+        patient = World(place.root, place.hub, RetryPolicy(timeout_s=20))
+        require_arrived(patient.fetch(model, [source]), place.content)
         assert {seen.user_agent.partition("/")[0] for seen in place.hub.requests("model.safetensors")} == {
             "python-httpx"
         }

@@ -90,7 +90,7 @@ def of_answer(response: httpx2.Response, asked: Asked) -> Exception:
 
 def _refusal(status: int, code: str, headers: Mapping[str, str], asked: Asked) -> tuple[str, str]:  # noqa: PLR0911
     """The Hub's error codes are those that ``huggingface_hub.errors`` documents."""
-    page = f"{HUB if asked.endpoint == HUB else asked.endpoint}/{asked.repo}"
+    page = f"{HUB}/{asked.repo}"  # a mirror has no pages
     if code == "GatedRepo" and asked.known:
         remedy = f"ask for access at {page} with the account of the token, wait for it, then run this again"
         return "the repo is gated, and the account of the token was not given access", remedy
@@ -140,7 +140,7 @@ def page_instead(response: httpx2.Response) -> TransientError | None:
 
 def _of_transport(error: httpx2.RequestError, asked: Asked) -> Exception:
     url = str(error.request.url) if _has_request(error) else asked.endpoint
-    host = httpx2.URL(url).host
+    host = httpx2.URL(url).netloc.decode("ascii")
     causes = list(_causes(error))
     if any(isinstance(cause, ssl.SSLError) for cause in causes) or "SSL" in str(error):
         return _of_tls(str(error), url, host, asked)
@@ -152,7 +152,8 @@ def _of_transport(error: httpx2.RequestError, asked: Asked) -> Exception:
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         return TransientError(f"the name {host} is not found (DNS)")
     told = next(text for kind, text in _TOLD if isinstance(error, kind))
-    return TransientError(told.format(host=host, error=error or "no reason is told"))
+    reasons = (cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror)
+    return TransientError(told.format(host=host, error=next(reasons, str(error)) or "no reason is told"))
 
 
 def _of_tls(text: str, url: str, host: str, asked: Asked) -> Exception:

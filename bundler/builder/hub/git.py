@@ -8,7 +8,10 @@ from __future__ import annotations
 import os
 import re
 import signal
+import ssl
 import subprocess
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +20,10 @@ from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from bundler.builder.hub.document_failures import untrusted
+from bundler.builder.hub.limits import HaltedError
 from bundler.builder.hub.retry import TransientError
+from bundler.builder.hub.trust import trusting
+from bundler.core.atomic import write_atomic
 from bundler.core.errors import DownloadError
 
 _PROTOCOLS = ("https", "http", "ssh", "git", "file")
@@ -34,6 +40,7 @@ _SETTINGS = {
 }
 _DROPPED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES")
 _LONGEST_S = 3600.0
+_POLL_S = 0.5
 _LOGIN = re.compile(r"(?<=://)[^/@\s']+@")
 _AUTHORITY = re.compile(r"certificate verification failed|SSL certificate problem")
 _WHO = re.compile(
@@ -51,7 +58,9 @@ _MISSING = re.compile(r"not found|returned error: 404|does not appear to be a gi
 class Git:
     """git for one repository. ``url`` is where it comes from; without one nothing may be asked over a network.
 
-    ``where`` tells of it in errors. ``directory`` is the git directory (``.git``, or a bare one).
+    ``where`` tells of it in errors. ``directory`` is the git directory (``.git``, or a bare one). ``ca_bundle`` is
+    trusted beside what is trusted anyway; git takes one file, which is written beside ``directory``. Once ``halt`` is
+    set, a command that runs ends.
     """
 
     where: str
@@ -59,6 +68,7 @@ class Git:
     directory: Path | None = None
     ca_bundle: Path | None = None
     timeout_s: float = 20.0
+    halt: threading.Event | None = None
 
     def __call__(self, *arguments: str, given: bytes = b"", into: BinaryIO | None = None) -> bytes:
         """Run one command and give its output, or write it ``into`` a file.
@@ -85,15 +95,23 @@ class Git:
             remedy = "install git (Debian, Ubuntu: apt-get install git), or take another source"
             raise DownloadError("the program git is not installed", where=self.where, remedy=remedy) from error
         try:
-            output, told = process.communicate(given, timeout=_LONGEST_S)
-        except subprocess.TimeoutExpired as error:
-            raise TransientError(f"git did not end in {_LONGEST_S:.0f} s") from error
+            output, told = self._ended(process, given)
         finally:
             if process.returncode is None:  # we were stopped: so are git and its children
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
         return process.returncode, output or b"", told.decode("utf-8", errors="replace")
+
+    def _ended(self, process: subprocess.Popen[bytes], given: bytes) -> tuple[bytes, bytes]:
+        deadline = time.monotonic() + _LONGEST_S
+        while time.monotonic() < deadline:
+            try:
+                return process.communicate(given, timeout=_POLL_S)
+            except subprocess.TimeoutExpired:
+                if self.halt is not None and self.halt.is_set():
+                    raise HaltedError from None
+        raise TransientError(f"git did not end in {_LONGEST_S:.0f} s")
 
     def _options(self) -> list[str]:
         settings = {**_SETTINGS, "http.lowSpeedTime": f"{max(1, self.timeout_s):.0f}"}
@@ -109,7 +127,11 @@ class Git:
             if name not in _DROPPED and not name.startswith("GIT_TRACE")
         }
         quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "SSH_ASKPASS": "", "SSH_ASKPASS_REQUIRE": "never"}
-        trusted = {"GIT_SSL_CAINFO": str(self.ca_bundle.resolve())} if self.ca_bundle else {}
+        trusted = (
+            {"GIT_SSL_CAINFO": str(_authorities(self.ca_bundle, self.directory))}
+            if self.ca_bundle and self.directory
+            else {}
+        )
         return {**kept, **quiet, **trusted, "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
 
     def _failure(self, told: str) -> Exception:
@@ -139,3 +161,12 @@ class Git:
             where=self.where,
             remedy=remedy,
         )
+
+
+def _authorities(ca_bundle: Path, directory: Path) -> Path:
+    """Everything that our own clients trust, in one file (``http.sslCAInfo`` of git-config(1))."""
+    found = trusting(ca_bundle).get_ca_certs(binary_form=True)
+    path = directory.with_name("authorities.pem")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, "".join(map(ssl.DER_cert_to_PEM_cert, found)).encode())
+    return path

@@ -39,11 +39,12 @@ class GitSource:
         credentials: Credentials,
         ca_bundle: Path | None = None,
         timeout_s: float = TIMEOUT_S,
+        halt: threading.Event | None = None,
     ) -> None:
         self.name = url
         key = hashlib.sha256(url.encode()).hexdigest()[:32]
         self._folder = cache / "git-work" / key
-        self._git = Git(f"git repository {url}", url, self._folder / "repo.git", ca_bundle, timeout_s)
+        self._git = Git(f"git repository {url}", url, self._folder / "repo.git", ca_bundle, timeout_s, halt)
         self._lfs = LfsServer(self._git, credentials)
         self._trees: dict[str, dict[str, Entry]] = {}
         self._lock = threading.Lock()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +30,8 @@ class SourceSettings:
     ``endpoints`` stand where a recipe says ``hub`` (`endpoints.endpoints_of`); those that were ``chosen`` on the
     command line are asked before whatever a recipe says, and the Hub then only if it is one of them. ``directories``
     (``--from``) come before all. ``recipe_directory`` is what relative paths of a recipe stand on, ``cache`` the root
-    of the model store, ``timeout_s`` the longest wait for a connection or the next byte of an answer.
+    of the model store, ``timeout_s`` the longest wait for a connection or the next byte of an answer. Once ``halt`` is
+    set (`limits.Limits`), programs that run for a source end.
     """
 
     cache: Path
@@ -40,6 +42,7 @@ class SourceSettings:
     credentials: Credentials = field(default_factory=Credentials)
     ca_bundle: Path | None = None
     timeout_s: float = TIMEOUT_S
+    halt: threading.Event | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,8 @@ def _of_spec(spec: SourceSpec, settings: SourceSettings) -> Iterator[Source]:
     elif isinstance(spec, EndpointSource):
         yield from _hubs([parse_endpoint(spec.endpoint, "the recipe")], settings)
     elif isinstance(spec, GitSpec):
-        yield GitSource(spec.git, settings.cache, settings.credentials, settings.ca_bundle, settings.timeout_s)
+        known, trusted = settings.credentials, settings.ca_bundle
+        yield GitSource(spec.git, settings.cache, known, trusted, settings.timeout_s, settings.halt)
     elif isinstance(spec, DirectorySpec):
         yield DirectorySource(settings.recipe_directory / spec.directory, settings.cache)
     else:
@@ -93,23 +97,23 @@ def resolve_first(sources: Sequence[Source], wanted: ModelSpec) -> Resolution:
     source's own words are handed on, of several each one's refusal.
     """
     refusals: list[Problem] = []
-    failures: list[tuple[str, TransientError]] = []
+    failures: list[TransientError] = []
     errors: list[DownloadError] = []
     for source in sources:
         try:
             return Resolution(source.resolve(wanted), source.name, tuple(refusals))
         except TransientError as error:
-            failures.append((source.name, error))
+            failures.append(error)
             refusals.append(Problem(source.name, str(error)))
         except DownloadError as error:
             errors.append(error)
             refusals.append(Problem(source.name, error.what, error.remedy))
     if failures and len(sources) == 1:
-        raise failures[0][1]
+        raise failures[0]
     if failures:
-        pauses = [error.retry_after_s for _, error in failures if error.retry_after_s is not None]
-        told = "; ".join(f"{name}: {error}" for name, error in failures)
-        raise TransientError(told, min(pauses, default=None)) from failures[-1][1]
+        pauses = [error.retry_after_s for error in failures if error.retry_after_s is not None]
+        told = "; ".join(f"{refusal.where}: {refusal.what}" for refusal in refusals)
+        raise TransientError(told, min(pauses, default=None)) from failures[-1]
     if len(errors) == 1:
         raise errors[0]
     raise DownloadError(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from bundler.builder.hub.endpoints import HUB, endpoints_of, origin_of, parse_endpoint
@@ -62,3 +66,20 @@ def test_origins() -> None:
     assert origin_of("https://A.example/x") == origin_of("https://a.example:443/y") == ("https", "a.example", 443)
     assert origin_of("http://a.example") != origin_of("https://a.example")
     assert origin_of("git@a.example:x") is None
+
+
+@pytest.mark.parametrize(
+    "told", ["http://a.example:9 http://b.example:9", "http://ann:secret@a.example:9", "http://a.example"]
+)
+def test_the_hubs_client_survives_what_the_environment_says(told: str) -> None:
+    """It reads HF_ENDPOINT by itself when it is imported, fails on several, and must not keep a password."""
+    program = (
+        "import os, bundler.builder.hub.sources; from huggingface_hub import constants;"
+        "print(constants.ENDPOINT, os.environ['HF_ENDPOINT'], sep='|')"
+    )
+    environment = {**os.environ, "HF_ENDPOINT": told}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    alone = told if told == "http://a.example" else HUB
+    assert done.stdout.strip() == f"{alone}|{told}"

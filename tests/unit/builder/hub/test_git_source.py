@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,11 +17,13 @@ from bundler.builder.hub.endpoints import Endpoint
 from bundler.builder.hub.git_source import GitSource
 from bundler.builder.hub.git_tree import pointer_of
 from bundler.builder.hub.hub_source import HubSource
+from bundler.builder.hub.limits import HaltedError
 from bundler.builder.hub.retry import TransientError
 from bundler.builder.hub.source import HttpFile, LocalFile
 from bundler.builder.lock import LockedFile, LockedModel
 from bundler.core.errors import DownloadError
-from testbed.hub import Hub, HubRepo
+from testbed.authority import Authority
+from testbed.hub import Fault, Hub, HubRepo, Kind
 from tests.support.model_repo import REPO, git, wanted, write_repo
 
 TOKEN = "hf_" + "q" * 30
@@ -196,6 +200,32 @@ def test_an_object_that_the_lfs_server_lacks(tmp_path: Path) -> None:
         lacking._blobs.clear()
         with pytest.raises(DownloadError, match="does not give the file"):
             places.locate(model, file_of(model, "model.safetensors"))
+
+
+def test_an_authority_beside_the_usual_ones(tmp_path: Path) -> None:
+    authority = Authority.make(tmp_path / "authority")
+    with Hub([HubRepo(REPO, write_repo(tmp_path / "model"))], tls=authority.context()) as served:
+        with pytest.raises(DownloadError, match=r"which CN=Acme Inspection CA, O=Acme signed, is not trusted"):
+            source(address(served), tmp_path).resolve(wanted())
+        places = GitSource(address(served), tmp_path / "cache", Credentials(), authority.certificate, timeout_s=5)
+        model = places.resolve(wanted())
+        assert isinstance(places.locate(model, file_of(model, "model.safetensors")), HttpFile)
+    bundle = next((tmp_path / "cache" / "git-work").glob("*/authorities.pem"))
+    assert bundle.read_text().count("BEGIN CERTIFICATE") > 50
+
+
+def test_a_halted_run_ends_git_and_what_git_started(tmp_path: Path) -> None:
+    halt = threading.Event()
+    with Hub([], faults=[Fault("*", Kind.STALL, times=None, stall_s=60)]) as stalled:
+        places = GitSource(address(stalled), tmp_path / "cache", Credentials(), timeout_s=60, halt=halt)
+        threading.Timer(1, halt.set).start()
+        began = time.monotonic()
+        with pytest.raises(HaltedError):
+            places.resolve(wanted())
+        assert time.monotonic() - began < 10
+        needle = stalled.endpoint.encode()
+        commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.is_file()]
+        assert not [command for command in commands if needle in command and b"git" in command]
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_all_refusals_at_once() -> None:
 
 
 def test_who_may_say_it_another_time_decides_that_there_is_another_time() -> None:
-    with pytest.raises(TransientError, match="two: busy; three: slow") as caught:
+    with pytest.raises(TransientError, match="one: gone; two: busy; three: slow") as caught:
         resolve_first(
             [
                 Told("one", refused("gone")),
