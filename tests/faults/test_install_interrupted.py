@@ -195,6 +195,52 @@ def test_killed_after_names_were_moved(site: Site, tmp_path: Path) -> None:
     assert site.audit().findings == ()
 
 
+KILLED_IN_A_PAYLOAD_FILE = """
+import os
+from bundler.installer import payload
+from bundler.__main__ import main
+
+opened = payload.VerifiedBundle.open_payload
+
+def killing(bundle, file):
+    stream = opened(bundle, file)
+    read, pieces = stream.read, iter(range(3 if file.path == "docs/LICENSE" else 100))
+    stream.read = lambda size: read(65536) if next(pieces, None) is not None else os.kill(os.getpid(), 9)
+    return stream
+
+payload.VerifiedBundle.open_payload = killing
+main()
+"""
+
+
+@pytest.mark.parametrize("former", [False, True], ids=["first", "update"])
+def test_killed_while_a_payload_file_is_written(site: Site, tmp_path: Path, former: bool) -> None:
+    """Of a file that is not whole, and of the directories that were made for it, nothing may stay."""
+    target = tmp_path / "srv" / "service"
+    if former:
+        site.install(make_bundle(tmp_path / "a", version="0.9.0", greeting="hello former"), into=target)
+    files, names = contents(tmp_path / "srv"), site.standing().names
+    kit = make_bundle(tmp_path / "b", files={"compose.yaml": b"new\n", "docs/LICENSE": b"new\n" * 100_000})
+    assert site.run_script(KILLED_IN_A_PAYLOAD_FILE, "install", kit, "--into", target).returncode == -signal.SIGKILL
+    parts = (target / "docs").glob(".LICENSE.*.part")
+    assert [path.stat().st_size >= 65536 for path in parts] == [True]
+
+    assert site.run("install", "--undo").returncode == 0
+    assert contents(tmp_path / "srv") == files
+    assert site.standing().names == names
+    assert not any(name.startswith("journals") for name in site.state_files())
+
+    assert site.run_script(KILLED_IN_A_PAYLOAD_FILE, "install", kit, "--into", target).returncode == -signal.SIGKILL
+    assert site.run("install", kit, "--into", target).returncode == 0
+    assert sorted(path.name for path in target.rglob("*")) == ["LICENSE", "compose.yaml", "docs"]
+
+
+def contents(directory: Path) -> dict[Path, bytes | None]:
+    """All that stands at and below ``directory``: files by their bytes."""
+    found = [path for path in (directory, *directory.rglob("*")) if path.exists()]
+    return {path: path.read_bytes() if path.is_file() else None for path in found}
+
+
 def test_another_kit_between(site: Site, kit: Path, tmp_path: Path) -> None:
     """What is kept of one kit is left alone by another one, whether that is installed or refused."""
     before = site.standing()
