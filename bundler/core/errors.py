@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+#: Where an exception of somebody else keeps the problems that are told with it.
+_CARRIED = "bundler_problems"
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -41,6 +44,19 @@ class BundlerError(Exception):
     def __str__(self) -> str:
         lines = [self.what, f"where: {self.where}", f"do: {self.remedy}"]
         return "\n".join([*lines[:1], *(f"  {problem}" for problem in self.problems), *lines[1:]])
+
+
+def add_problems(error: BaseException, problems: Sequence[Problem]) -> None:
+    """Say ``problems`` with ``error``, whatever ends a run: an interruption and a defect carry them too."""
+    if isinstance(error, BundlerError):
+        error.problems = (*error.problems, *problems)
+    else:
+        vars(error)[_CARRIED] = (*problems_of(error), *problems)
+
+
+def problems_of(error: BaseException) -> tuple[Problem, ...]:
+    """What ``error`` carries."""
+    return error.problems if isinstance(error, BundlerError) else tuple(vars(error).get(_CARRIED, ()))
 
 
 class UsageError(BundlerError):

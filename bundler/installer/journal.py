@@ -20,6 +20,7 @@ from bundler.core.errors import (
     CheckError,
     Problem,
     SignatureError,
+    add_problems,
 )
 from bundler.core.progress import Progress
 from bundler.core.reference import Reference
@@ -165,7 +166,7 @@ def open_journal(host: Host, kit: Path, engine: Engine, engine_id: str, progress
     try:
         yield journal
     except BaseException as error:
-        _abandon(journal, host, engine_id, error, progress)
+        _abandon(journal, host, engine_id, error)
         raise
 
 
@@ -184,7 +185,7 @@ def _is_recorded(journal: Journal, host: Host, engine_id: str) -> bool:
     return any(receipt.run_id == journal.run_id for receipt in receipts.current(host, engine_id))
 
 
-def _abandon(journal: Journal, host: Host, engine_id: str, error: BaseException, progress: Progress) -> None:
+def _abandon(journal: Journal, host: Host, engine_id: str, error: BaseException) -> None:
     """Undo what can be; an error on the way must not hide the one that began it."""
     notes: list[Problem] = []
     try:
@@ -208,11 +209,7 @@ def _abandon(journal: Journal, host: Host, engine_id: str, error: BaseException,
                 "the same command takes them up, `bundler install --undo` removes them",
             )
         )
-    if isinstance(error, BundlerError):
-        error.problems = (*error.problems, *notes)
-    else:
-        for note in notes:
-            progress.note(str(note))
+    add_problems(error, notes)
 
 
 def _new_run_id() -> str:

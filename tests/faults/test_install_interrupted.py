@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -59,18 +60,20 @@ def sent_size(site: Site, kit: Path) -> int:
     return sum(layer.uncompressed_size if graph else layer.blob.size for layer in layers.values())
 
 
-def stop_in_the_middle(site: Site, kit: Path, place: float, how: signal.Signals) -> subprocess.Popen[str]:
+def stop_in_the_middle(
+    site: Site, kit: Path, place: float, how: signal.Signals, *options: str
+) -> subprocess.CompletedProcess[str]:
     """Start an install, wait until it has sent that part of what it sends and stands still, and stop it there."""
     limit = int(place * sent_size(site, kit))
     with stalling_proxy(site.host.state.parent, site.running.socket, limit) as proxy:
-        process = site.command("install", kit, url=proxy.url)
+        process = site.command("install", kit, *options, url=proxy.url)
         assert proxy.stalled.wait(30), process.communicate(timeout=10)
         assert process.poll() is None
         os.kill(process.pid, how)
         if how != signal.SIGKILL:
             proxy.released.set()
-        process.communicate(timeout=60)
-    return process
+        out, err = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 def finish(site: Site, kit: Path, before: Standing) -> None:
@@ -104,17 +107,39 @@ def test_killed_anywhere(any_site: Site, kit: Path, number: int) -> None:
     finish(any_site, kit, before)
 
 
-@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interrupted_keeps_what_is_verified(site: Site, kit: Path, how: signal.Signals, code: int) -> None:
+@pytest.mark.parametrize(
+    ("how", "code", "words"), [(signal.SIGINT, 130, "Interrupted."), (signal.SIGTERM, 143, "Interrupted by SIGTERM.")]
+)
+def test_interrupted_keeps_what_is_verified(site: Site, kit: Path, how: signal.Signals, code: int, words: str) -> None:
     before = site.standing()
-    process = stop_in_the_middle(site, kit, 0.9, how)
-    assert process.returncode == code
+    stopped = stop_in_the_middle(site, kit, 0.9, how, "--progress", "none")
+    assert stopped.returncode == code
     after = site.standing()
     assert after.names == before.names
-    assert len(after.images - before.images) == 1  # the model's layer, without a name
+    (kept,) = after.images - before.images  # the model's layer, without a name
+    assert stopped.stderr.splitlines() == [
+        words,
+        f"  kept without a name: verified layers, as {kept}"
+        " (the same command takes them up, `bundler install --undo` removes them)",
+        "where: bundler install",
+        "do: run the same command again; it takes up what was begun",
+    ]
     with stalling_proxy(site.host.state.parent, site.running.socket, None) as proxy:
         assert site.run("install", kit, url=proxy.url).returncode == 0
         assert 0 < proxy.sent < MODEL_SIZE  # it was not sent again
+
+
+def test_a_program_is_told_what_an_interrupted_run_keeps(site: Site, kit: Path) -> None:
+    before = site.standing()
+    stopped = stop_in_the_middle(site, kit, 0.9, signal.SIGTERM, "--json", "--progress", "none")
+    (kept,) = site.standing().images - before.images
+    assert stopped.stdout == ""
+    error = json.loads(stopped.stderr)["error"]
+    assert (error["kind"], error["exit_code"]) == ("InterruptedRun", 143)
+    assert [(problem["where"], kept in problem["what"]) for problem in error["problems"]] == [
+        ("kept without a name", True)
+    ]
+    assert "install --undo" in error["problems"][0]["do"]
 
 
 def test_undo_removes_what_was_kept(any_site: Site, kit: Path) -> None:
