@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Optional, Protocol, cast
 from bundler.core.bundle_manifest import BundledImage, BundleManifest, PayloadFile, parse_bundle_manifest
 from bundler.core.checksums import parse_sums
 from bundler.core.digest import CHUNK_BYTES, Digest
-from bundler.core.errors import BundleError, PreconditionError
+from bundler.core.errors import EXTRA, MISSING, BundleError, Difference, PreconditionError
 from bundler.core.kit import Kit, TrustPolicy, audit_kit_files, locate_kit
 from bundler.core.layout import (
     BUNDLE_JSON,
@@ -157,9 +157,9 @@ def open_members(kit: Kit, members: Members) -> VerifiedBundle:
     return VerifiedBundle(kit, manifest, metadata[BUNDLE_JSON], images, sums, members)
 
 
-def _require(condition: bool, kit: Kit, what: str) -> None:
+def _require(condition: bool, kit: Kit, what: str, difference: Optional[Difference] = None) -> None:
     if not condition:
-        raise BundleError(what, where=kit.tar.name, remedy=_REMEDY)
+        raise BundleError(what, where=kit.tar.name, remedy=_REMEDY, difference=difference)
 
 
 def _read_member_list(kit: Kit, members: Members) -> dict[str, Digest]:
@@ -167,10 +167,11 @@ def _read_member_list(kit: Kit, members: Members) -> dict[str, Digest]:
     _require(bool(names) and names[-1] == MEMBERS, kit, "not a bundle: its last member is not MEMBERS")
     sums = parse_sums(_read_bounded(kit, members, MEMBERS, MAX_METADATA_SIZE), f"{kit.tar.name}, {MEMBERS}")
     listed, standing = set(sums), set(names[:-1])
-    _require(not listed - standing, kit, f"members are missing: {', '.join(sorted(listed - standing))}")
-    _require(not standing - listed, kit, f"members that MEMBERS does not list: {', '.join(sorted(standing - listed))}")
+    missing, extra = ", ".join(sorted(listed - standing)), ", ".join(sorted(standing - listed))
+    _require(not missing, kit, f"members are missing: {missing}", MISSING)
+    _require(not extra, kit, f"members that MEMBERS does not list: {extra}", EXTRA)
     _require(tuple(sums) == tuple(names[:-1]), kit, "MEMBERS lists the members in another order")
-    _require(set(METADATA) <= standing, kit, "not a bundle: it lacks bundle.json or one of the indexes")
+    _require(set(METADATA) <= standing, kit, "not a bundle: it lacks bundle.json or one of the indexes", MISSING)
     return sums
 
 

@@ -7,20 +7,29 @@ answers for those by the image's id and layer chain, which a file altered inside
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Optional
 
 from bundler.core.digest import Digest
-from bundler.core.errors import BundleError, BundlerError, PreconditionError, SignatureError
+from bundler.core.errors import (
+    CHANGED,
+    MISSING,
+    BundleError,
+    BundlerError,
+    Difference,
+    PreconditionError,
+    Problem,
+    SignatureError,
+)
 from bundler.core.kit import locate_kit
 from bundler.core.layout import BUNDLE_JSON, HEAD
 from bundler.core.progress import Progress
 from bundler.core.verify import verify_kit
 from bundler.installer import chained_log, receipts
-from bundler.installer.audit_report import CHANGED, EXTRA, MISSING, AuditReport, Finding
+from bundler.installer.audit_report import AuditReport, Finding
 from bundler.installer.engine import Engine, EngineFacts
 from bundler.installer.host import Host
 from bundler.installer.model_files import compare_model
@@ -36,8 +45,12 @@ class _Findings:
     notes: list[str] = field(default_factory=list)
     kits: list[str] = field(default_factory=list)
 
-    def add(self, kind: str, subject: str, where: str, what: str) -> None:
+    def add(self, kind: Difference, subject: str, where: str, what: str) -> None:
         self.found.append(Finding(kind, subject, where, what))
+
+    def add_of_kit(self, problems: Iterable[Problem]) -> None:
+        for problem in problems:
+            self.add(problem.difference or CHANGED, "kit", problem.where, problem.what)
 
 
 def audit(kit: Optional[Path], engine: Engine, host: Host, progress: Progress) -> AuditReport:
@@ -88,19 +101,11 @@ def _audit_kit(path: Path, asked: bool, receipt: Receipt, host: Host, findings: 
         report = verify_kit(path, host.policy, progress)
         digest = _bundle_digest(path, host)
     except (BundleError, PreconditionError, SignatureError) as error:
-        findings.add(CHANGED, "kit", error.where, error.what)
+        findings.add_of_kit(error.as_problems())
         return
-    for problem in report.problems:
-        findings.add(_kind_of(problem.what), "kit", problem.where, problem.what)
+    findings.add_of_kit(report.problems)
     if digest is not None and digest != receipt.bundle_digest:
         findings.add(CHANGED, "kit", str(path), "is another bundle than the one that was installed")
-
-
-def _kind_of(what: str) -> str:
-    """``audit_kit_files`` and ``verify_kit`` say in words what kind of problem they found."""
-    if "missing" in what:
-        return MISSING
-    return EXTRA if what.startswith("not listed") or "is not a file of the model" in what else CHANGED
 
 
 def _bundle_digest(path: Path, host: Host) -> Optional[Digest]:

@@ -201,14 +201,15 @@ def test_an_index_that_names_something_else(content: bytes, name: str) -> None:
 def test_members_listed_in_another_order_or_not_at_all(content: bytes) -> None:
     members = split(content)
     lines = members[-1][1].splitlines(keepends=True)
-    for listed, told in (
-        ([lines[1], lines[0], *lines[2:]], "another order"),
-        (lines[1:], "does not list"),
-        ([*lines, b"0" * 64 + b"  more\n"], "missing"),
-        ([], "does not list"),
+    for listed, told, difference in (
+        ([lines[1], lines[0], *lines[2:]], "another order", None),
+        (lines[1:], "does not list", "extra"),
+        ([*lines, b"0" * 64 + b"  more\n"], "missing", "missing"),
+        ([], "does not list", "extra"),
     ):
-        with pytest.raises(BundleError, match=told):
+        with pytest.raises(BundleError, match=told) as raised:
             opened(joined([*members[:-1], ("MEMBERS", b"".join(listed))]))
+        assert raised.value.difference == difference
 
 
 @pytest.mark.parametrize("name", ["bundle.json", "index.json", "manifest.json", "oci-layout"])
