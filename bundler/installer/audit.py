@@ -76,11 +76,10 @@ def audit(kit: Optional[Path], engine: Engine, host: Host, progress: Progress) -
 
 
 def _receipts_for(kit: Optional[Path], host: Host, facts: EngineFacts) -> tuple[Receipt, ...]:
-    """The current receipts; with a kit, the one of the kit's name, however damaged the kit is."""
+    """The current receipts; with a kit, the one of that kit, however damaged the kit is."""
     current = receipts.current(host, facts.engine_id)
     if kit is not None:
-        stem = locate_kit(kit, host.policy).tar.stem
-        current = tuple(receipt for receipt in current if receipt.manifest.title == stem)
+        current = _receipts_of_kit(kit, host, current)
     if not current:
         what = "nothing was" if kit is None else "this bundle is not what was last"
         raise PreconditionError(
@@ -89,6 +88,25 @@ def _receipts_for(kit: Optional[Path], host: Host, facts: EngineFacts) -> tuple[
             remedy="install the kit first; or name the engine with --host, or the --state-dir that was used for it",
         )
     return current
+
+
+def _receipts_of_kit(kit: Path, host: Host, current: Sequence[Receipt]) -> tuple[Receipt, ...]:
+    """The receipt of the bundle's name, or else of the kit's place; BundlerError for no kit that has no receipt."""
+    in_place = tuple(receipt for receipt in current if receipt.kit.resolve() == kit.resolve())
+    try:
+        title = locate_kit(kit, host.policy).tar.stem
+    except (BundleError, PreconditionError, SignatureError):
+        # Its frame is damaged, which is for the audit to say: the directory has the bundle's name unless it was renamed.
+        title = kit.resolve().name if kit.is_dir() else ""
+        found = _titled(title, current) or in_place
+        if not found:
+            raise
+        return found
+    return _titled(title, current) or in_place
+
+
+def _titled(title: str, current: Sequence[Receipt]) -> tuple[Receipt, ...]:
+    return tuple(receipt for receipt in current if receipt.manifest.title == title)
 
 
 def _audit_kit(path: Path, asked: bool, receipt: Receipt, host: Host, findings: _Findings, progress: Progress) -> None:
