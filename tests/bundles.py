@@ -76,7 +76,10 @@ class Made:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a kit is to hold; sizes are bytes. ``lying_layer``: the app layer's diff_id is another one's."""
+    """What a kit is to hold; sizes are bytes.
+
+    ``lying_layer``: the app layer's diff_id is another one's; ``sidecar``: an image of others, without a model.
+    """
 
     name: str = "service"
     version: str = "1.0.0"
@@ -93,6 +96,7 @@ class Wanted:
     lying_layer: bool = False
     more_apps: int = 0
     more_models: int = 0
+    sidecar: bool = False
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -105,6 +109,10 @@ class Wanted:
     @property
     def app(self) -> Reference:
         return Reference.parse(f"bundler-test/{self.name}:{self.app_tag or self.version}")
+
+    @property
+    def beside(self) -> Reference:
+        return Reference.parse(f"bundler-test/{self.name}-sidecar:{self.version}")
 
 
 def make_bundle(directory: Path, **wanted: object) -> Path:
@@ -126,8 +134,10 @@ def write_kit(directory: Path, wanted: Wanted) -> Path:
     for number, app in enumerate(apps):
         reference = wanted.app if not number else dataclasses.replace(wanted.app, path=f"{wanted.app.path}-{number}")
         images.append((_image(reference, [*models, os_layer, app], wanted), "app"))
+    beside = [_compressed(_tar({"sidecar/marker": b"beside\n"}), "foreign")] if wanted.sidecar else []
+    images += [(_image(wanted.beside, [layer], wanted), "foreign") for layer in beside]
     manifest = _manifest(wanted, images)
-    blobs = {blob_name(made.layer.blob.digest): made.blob for made in (*models, os_layer, *apps)}
+    blobs = {blob_name(made.layer.blob.digest): made.blob for made in (*models, os_layer, *apps, *beside)}
     for image, _ in images:
         blobs |= {blob_name(image.image_id): image.config, blob_name(image.manifest_digest): image.manifest}
     blobs |= {payload_name(path): content for path, content in wanted.files.items()}

@@ -157,8 +157,7 @@ def _audit_models(
     image: InstalledImage, receipt: Receipt, engine: Engine, findings: _Findings, progress: Progress
 ) -> None:
     entry = next(entry for entry in receipt.manifest.images if entry.reference == image.reference)
-    if not entry.models:
-        return
+    # Also for an image without a model: an engine that lost one of its layers cannot make a container of it.
     with engine.created(image.engine_id) as container:
         for name in entry.models:
             model = receipt.manifest.model(name)

@@ -87,6 +87,23 @@ def test_model_altered_in_the_store(
         assert findings(site.audit()) == expected
 
 
+@pytest.mark.parametrize("kind", [DOCKER_20, DOCKER_28_CONTAINERD], ids=lambda kind: kind.name)
+def test_layer_of_an_image_without_a_model_is_lost(
+    kind: EngineKind, start_engine: Callable[[EngineKind], RunningEngine], tmp_path: Path
+) -> None:
+    """Nothing of the image is read; that a container can be made of it is what the audit knows of its layers."""
+    running = start_engine(kind)
+    with site_at(running, tmp_path / "state") as site:
+        site.install(make_bundle(tmp_path / "medium", sidecar=True))
+        assert site.audit().findings == ()
+        (marker,) = running.data_root.parent.rglob("sidecar/marker")
+        shutil.rmtree(marker.parent.parent)
+        report = site.audit()
+        assert findings(report) == [("changed", "image", "docker.io/bundler-test/service-sidecar:1.0.0")]
+        assert "no container can be made" in report.findings[0].what
+        assert site.standing().containers == frozenset()
+
+
 def _files_in_store(running: RunningEngine) -> tuple[Path, Path, Path]:
     """The model's weights, a file to remove and one to add, where the engine keeps the unpacked layer."""
     root = running.data_root.parent
