@@ -78,7 +78,8 @@ class Made:
 class Wanted:
     """What a kit is to hold; sizes are bytes.
 
-    ``lying_layer``: the app layer's diff_id is another one's; ``sidecar``: an image of others, without a model.
+    ``lying_layer``: the app layer's diff_id is another one's; ``broken_layer``: it is no tar, and all digests fit;
+    of several apps it is the last one's. ``sidecar``: an image of others, without a model.
     """
 
     name: str = "service"
@@ -94,6 +95,7 @@ class Wanted:
     command: Sequence[str] = ("/bin/cat", "/app/greeting")
     within_s: float = 20.0
     lying_layer: bool = False
+    broken_layer: bool = False
     more_apps: int = 0
     more_models: int = 0
     sidecar: bool = False
@@ -181,7 +183,11 @@ def _model_layer(wanted: Wanted, number: int) -> Made:
 def _app_layer(wanted: Wanted, number: int) -> Made:
     text = wanted.greeting if not number else f"{wanted.greeting} {number}"
     made = _compressed(_tar({"app/greeting": f"{text}\n".encode()}), "app")
-    if wanted.lying_layer and number == wanted.more_apps:
+    if number < wanted.more_apps:
+        return made
+    if wanted.broken_layer:
+        return _compressed(b"not a tar\n" * 5000, "app")
+    if wanted.lying_layer:
         return Made(dataclasses.replace(made.layer, diff_id=Digest.of(b"another layer")), made.blob)
     return made
 

@@ -68,6 +68,29 @@ def test_lying_diff_id(any_site: Site, tmp_path: Path) -> None:
     assert any_site.state_files() == []
 
 
+@pytest.mark.parametrize("former", [False, True], ids=["first", "update"])
+def test_the_engine_refuses_the_last_layer(any_site: Site, tmp_path: Path, former: bool) -> None:
+    """All its digests hold and it is no layer: the bundle's fault, so that nothing of it is kept."""
+    site = any_site
+    if former:
+        site.install(make_bundle(tmp_path / "a", version="0.9.0", app_tag="1.0.0", greeting="hello former"))
+    before, files = site.standing(), site.state_files()
+    kit = make_bundle(tmp_path / "b", broken_layer=True, more_apps=1, model_seed=2)
+    done = site.run("install", kit, "--into", tmp_path / "srv", "--progress", "none")
+    assert done.returncode == 6, done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == 3
+    assert "cannot be unpacked" in lines[0]
+    assert lines[1].startswith("where: image docker.io/bundler-test/service-1:1.0.0, layer 3, sha256:")
+    assert site.standing() == before
+    assert site.state_files() == files
+    assert not (tmp_path / "srv").exists()
+    assert site.run("install", "--undo").stdout == "nothing to undo\n"
+    if former:
+        assert site.running.run("--network", "none", "bundler-test/service:1.0.0") == "hello former\n"
+        assert site.audit().findings == ()
+
+
 @pytest.mark.parametrize(
     ("wanted", "told"),
     [
