@@ -24,7 +24,7 @@ from bundler.core.oci import Image
 from bundler.core.progress import SilentProgress
 from bundler.installer.engines.docker import DockerEngine
 from bundler.installer.install import InstallOptions, install
-from testbed.engines import DOCKER_20, DOCKER_26_CONTAINERD, EngineKind, RunningEngine
+from testbed.engines import DOCKER_20, DOCKER_26_CONTAINERD, DOCKER_28_CONTAINERD, EngineKind, RunningEngine
 from tests.bundles import make_bundle
 from tests.sites import Site, Standing, require_three_lines, saved, site_at
 from tests.stalling_proxy import stalling_proxy
@@ -389,11 +389,12 @@ def _fill(running: RunningEngine, leave_size: int) -> Path:
     return filler
 
 
+@pytest.mark.parametrize("kind", [DOCKER_20, DOCKER_28_CONTAINERD], ids=lambda kind: kind.name)
 def test_full_disk_is_the_engines_own_word(
-    start_engine: Callable[..., RunningEngine], kit: Path, tmp_path: Path
+    kind: EngineKind, start_engine: Callable[..., RunningEngine], kit: Path, tmp_path: Path
 ) -> None:
     """With preflight passed, the engine itself runs out of space: same code, nothing named, and it can go on."""
-    running = start_engine(DOCKER_20, size_bytes=96 << 20)
+    running = start_engine(kind, size_bytes=96 << 20)
     with site_at(running, tmp_path / "state") as site:
         before = site.standing()
         filler: list[Path] = []
@@ -410,6 +411,7 @@ def test_full_disk_is_the_engines_own_word(
             install(kit, FillingEngine(connect(running.base_url)), site.host, InstallOptions(), SilentProgress())
         after = site.standing()
         assert after.names == before.names
+        assert after.containers == before.containers
         assert len(after.images - before.images) == 1
         filler[0].unlink()
         finish(site, kit, before)
