@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Optional, cast
 
-from bundler.core.bundle import TarMembers, VerifiedBundle, open_members
+from bundler.core.bundle import TarMembers, VerifiedBundle, open_members, require_known_head
 from bundler.core.bundle_manifest import BundledModel
 from bundler.core.digest import CHUNK_BYTES, Digest
 from bundler.core.errors import CHANGED, EXTRA, MISSING, BundleError, PreconditionError, Problem
@@ -53,6 +53,7 @@ def verify_kit(path: Path, policy: TrustPolicy, progress: Progress) -> VerifyRep
     with progress.task(kit.tar.name, _size_of(kit.tar)) as task:
         whole = _WholeTar(kit.tar, task)
         try:
+            require_known_head(kit)
             bundle = open_members(kit, TarMembers(kit.tar, whole.passed))
         except (BundleError, PreconditionError) as error:
             problems += error.as_problems()

@@ -7,6 +7,7 @@ writes bundles of their own would.
 from __future__ import annotations
 
 import json
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from bundler.core.errors import BundleError, BundlerError, PreconditionError
 from bundler.core.kit import TrustPolicy
 from bundler.core.layout import BUNDLE_JSON
 from bundler.core.oci import Descriptor, canonical_json, render_plain_manifest
+from bundler.core.progress import SilentProgress
+from bundler.core.verify import verify_kit
+from tests.bundles import write_sums
 from tests.faults.test_bundle_bytes import Buffered, joined, opened, relisted, split
 from tests.support.tiny_bundle import make_tiny_kit
 
@@ -66,6 +70,31 @@ def test_a_newer_format_is_said_before_anything_else(content: bytes) -> None:
 
     with pytest.raises(BundleError, match="format 2, this bundler reads format 1"):
         opened(with_manifest(content, change))
+
+
+def test_a_newer_format_is_said_before_its_tar_is_read(tmp_path: Path) -> None:
+    """Its tar may have a form that this reader would call damaged, and its ``bundle.json`` any other key."""
+    kit = make_tiny_kit(tmp_path)
+    (kit / "head" / BUNDLE_JSON).write_bytes(b'{"format_version":2}')
+    tar = kit / f"{kit.name}.tar"
+    with tarfile.open(tar, "w") as archive:
+        archive.add(kit / "head" / BUNDLE_JSON, BUNDLE_JSON)
+    write_sums(kit)
+    with pytest.raises(BundleError, match="format 2, this bundler reads format 1") as raised:
+        open_bundle(kit, TrustPolicy())
+    assert "bundler.pyz" in raised.value.remedy
+    report = verify_kit(kit, TrustPolicy(), SilentProgress())
+    assert [problem.what for problem in report.problems] == [raised.value.what]
+    assert report.tar_sum == Digest.of(tar.read_bytes())
+
+
+def test_a_head_beyond_all_measure_is_not_read(tmp_path: Path) -> None:
+    kit = make_tiny_kit(tmp_path)
+    with (kit / "head" / BUNDLE_JSON).open("r+b") as stream:
+        stream.truncate((64 << 20) + 1)
+    write_sums(kit)
+    with pytest.raises(BundleError, match="larger than 67108864 bytes"):
+        open_bundle(kit, TrustPolicy())
 
 
 def _set(*path: Any, value: Any) -> Callable[[Document], None]:
