@@ -282,7 +282,9 @@ def forged(content: bytes, change: Callable[[Document, Document], object]) -> by
     done = {
         fitted(name): fitted(data.decode()).encode() if name in metadata else data for name, data in members.items()
     }
-    return relisted(list(done.items()))
+    index = json.loads(done["index.json"])
+    index["manifests"][0]["size"] = len(new_manifest)
+    return relisted(list({**done, "index.json": canonical_json(index)}.items()))
 
 
 def test_a_forgery_that_fits_in_all_places_is_another_bundle(content: bytes) -> None:
@@ -318,6 +320,23 @@ def test_configs_and_manifests_that_say_something_else(
 ) -> None:
     with pytest.raises(BundleError, match=told):
         opened(forged(content, change))
+
+
+@pytest.mark.parametrize("which", ["config", "manifest"])
+def test_a_config_or_a_manifest_beyond_all_measure(content: bytes, which: str) -> None:
+    """At 8 MiB one is read, above it is not, as the format's page says."""
+
+    def of_size(size: int) -> bytes:
+        def change(config: Document, manifest: Document) -> None:
+            document = config if which == "config" else manifest
+            document["x"] = ""
+            document["x"] = "x" * (size - len(canonical_json(document)))
+
+        return forged(content, change)
+
+    assert opened(of_size(8 << 20)).manifest.name == "tiny"
+    with pytest.raises(BundleError, match=r"blobs/sha256/[0-9a-f]{64} is larger than 8388608 bytes"):
+        opened(of_size((8 << 20) + 1))
 
 
 def test_a_head_that_is_not_the_tars(tmp_path: Path) -> None:
