@@ -151,6 +151,15 @@ def newer_format(kit: Path) -> Path:
     return tar
 
 
+def newer_form(kit: Path) -> Path:
+    """A kit of the next format, whole in itself, whose tar no reader of this one understands."""
+    head = kit / "head" / "bundle.json"
+    head.write_bytes(head.read_bytes().replace(b'"format_version":1', b'"format_version":2'))
+    tar_of(kit).write_bytes(b"another form\n" * 1000)
+    write_sums(kit)
+    return kit
+
+
 def not_a_bundle(kit: Path) -> Path:
     import tarfile
 
@@ -179,6 +188,7 @@ def nothing_there(kit: Path) -> Path:
         (truncate, 6, "cut off inside member blobs/sha256/"),
         (flip, 6, "its content has another digest"),
         (newer_format, 6, "the bundle has format 2, this bundler reads format 1"),
+        (newer_form, 6, "the bundle has format 2, this bundler reads format 1"),
         (not_a_bundle, 6, "a header that bundler does not write"),
         (not_a_kit, 6, "not a kit: it holds no SHA256SUMS"),
         (missing_tar, 10, "the bundle service-1.0.0-linux-amd64.tar is missing"),
