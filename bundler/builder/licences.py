@@ -67,8 +67,13 @@ def licence_id(model: LockedModel) -> str:
     if license.id in _UNSTATED:
         return f"unstated:{model.repo_id}"
     if _folded(str(license.id)) == "other":
-        return license.name or f"other:{model.repo_id}"
-    return str(license.id)
+        return _line(license.name or "") or f"other:{model.repo_id}"
+    return _line(str(license.id))
+
+
+def stated(license: LockedLicense) -> str | None:
+    """The licence as its repo calls it: the id of the card, its ``license_name`` where that is ``other``, or None."""
+    return license.name or license.id if _folded(license.id or "") == "other" else license.id
 
 
 def with_acceptance(
@@ -116,16 +121,18 @@ def require_accepted(models: Iterable[LockedModel]) -> None:
 
 def _condition(license: LockedLicense) -> str | None:
     """What the licence itself asks for, leaving aside whether its repo is gated."""
-    if license.id in _UNSTATED or _folded(str(license.id)) in OPEN:
+    ids = [] if license.id in _UNSTATED else str(license.id).split(",")  # a card may name several
+    closed = [each for each in ids if _folded(each) not in OPEN and _folded(each) not in _UNSTATED]
+    if not closed:
         return None
-    names = [each for each in (license.name, license.id) if each]
+    names = [license.name, *closed] if license.name else closed
     fitting = (why for name in names for pattern, why in CONDITIONS if re.fullmatch(pattern, _folded(name)))
     return next(fitting, _OWN)
 
 
 def _question(model: LockedModel, why: str) -> Problem:
     license = model.license
-    places = [license.link or "", *(text.path for text in license.texts)]
+    places = [_line(license.link or ""), *(text.path for text in license.texts)]
     read = ", ".join(place for place in places if place) or f"the card of {model.repo_id}"
     return Problem(f"model {model.name}, {model.told}", f"licence {licence_id(model)}: {why}", f"stated in {read}")
 
@@ -136,4 +143,9 @@ def _how(ids: Sequence[str]) -> str:
 
 
 def _folded(text: str) -> str:
-    return text.strip().lower()
+    return _line(text).lower()
+
+
+def _line(text: str) -> str:
+    """In one line, whatever a card holds."""
+    return " ".join(text.split())

@@ -62,6 +62,7 @@ _FORMS = {
     "version": 'letters, digits and . _ + -, in quotes, such as "1.0.0"',
     "revision": "a branch, a tag or a commit, such as main",
     "user": "USER or USER:GROUP, in quotes where they are numbers",
+    "sha256": "64 hexadecimal digits, as sha256sum prints them",
     "secrets": "letters, digits and . _ -",
 }
 

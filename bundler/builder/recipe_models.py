@@ -8,20 +8,17 @@ from typing import Annotated, Literal, Union
 from pydantic import BaseModel, ConfigDict, Discriminator, Field
 from pydantic import Tag as UnionTag
 
+from bundler.builder.recipe_download_types import ByteRate, ByteSize, GitUrl, HttpUrl
 from bundler.builder.recipe_types import (
-    ByteRate,
-    ByteSize,
     DiskPath,
+    FilePath,
     FilePattern,
-    GitUrl,
-    HttpUrl,
     ImagePath,
     RepoId,
     Revision,
     Seconds,
     Sha256,
     Slug,
-    fault,
 )
 
 DownloaderName = Literal["auto", "ranged", "hf_transfer", "xet", "hub"]
@@ -61,7 +58,7 @@ class DirectorySource(_Part):
 class UrlFile(_Part):
     """One file at an address of its own."""
 
-    path: FilePattern = Field(description="Path of the file in the model.")
+    path: FilePath = Field(description="Path of the file in the model.")
     url: HttpUrl = Field(description="Where it is read.")
     sha256: Sha256 = Field(description="Its digest, 64 hexadecimal digits.")
 
@@ -75,17 +72,14 @@ class UrlsSource(_Part):
 _KINDS = {"endpoint": "<endpoint>", "git": "<git>", "directory": "<directory>", "urls": "<urls>"}
 
 
-def _kind_of_source(value: object) -> str:
+def _kind_of_source(value: object) -> str | None:
     if value == "hub":
         return "<hub>"
     given = (
         set(value) if isinstance(value, Mapping) else set(type(value).model_fields) if isinstance(value, _Part) else ()
     )
     found = [kind for key, kind in _KINDS.items() if key in given]
-    if len(found) != 1:
-        remedy = "write `hub`, or one of { endpoint: URL }, { git: URL }, { directory: PATH }, { urls: [ … ] }"
-        raise fault("not a source of models", remedy)
-    return found[0]
+    return found[0] if len(found) == 1 else None
 
 
 SourceSpec = Annotated[
@@ -96,7 +90,15 @@ SourceSpec = Annotated[
         Annotated[DirectorySource, UnionTag("<directory>")],
         Annotated[UrlsSource, UnionTag("<urls>")],
     ],
-    Discriminator(_kind_of_source),
+    Discriminator(
+        _kind_of_source,
+        custom_error_type="recipe",
+        custom_error_message="{what}",
+        custom_error_context={
+            "what": "not a source of models",
+            "remedy": "write `hub`, or one of { endpoint: URL }, { git: URL }, { directory: PATH }, { urls: [ … ] }",
+        },
+    ),
 ]
 
 

@@ -1,7 +1,7 @@
 """What no single value shows: names used twice, paths in each other's way, files that are not there.
 
 A rule takes each value that can be read from the draft by itself, so that a fault elsewhere in the recipe hides
-nothing. Rules about Dockerfiles stand in `recipe_dockerfiles`.
+nothing. Rules about Dockerfiles stand in `recipe_dockerfiles`, those about sources of models in `recipe_model_rules`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from bundler.builder.payload import PayloadFault, expand
 from bundler.builder.recipe import ImageSpec, Location
 from bundler.builder.recipe_dockerfiles import dockerfile_problems
 from bundler.builder.recipe_draft import EACH, Draft, Found
+from bundler.builder.recipe_model_rules import model_problems
 from bundler.builder.recipe_types import FilePattern, ImagePath, Slug, Tag
 from bundler.core.errors import Problem
 from bundler.core.reference import Reference
@@ -32,6 +33,7 @@ def problems_of(draft: Draft) -> Iterator[Problem]:
         yield from _names_once(draft, section)
     yield from _tags_once(draft)
     yield from _models_apart(draft)
+    yield from model_problems(draft)
     yield from _outputs_apart(draft)
     yield from _checks_have_images(draft)
     yield from _payload_is_there(draft)

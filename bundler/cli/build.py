@@ -171,7 +171,7 @@ def render_report(report: BuildReport) -> str:
     models = [
         (
             model.name,
-            f"{model.repo_id}@{model.commit[:12]}",
+            f"{model.repo_id}@{model.commit[:12]}" if model.commit else model.repo_id,
             model.path,
             human_size(sum(file.size for file in model.files)),
         )

@@ -33,16 +33,24 @@ class ModelFile:
 
 @dataclass(frozen=True)
 class BundledModel:
-    """A model as it stands in the images; ``revision`` was asked for, ``commit`` is what it resolved to."""
+    """A model as it stands in the images; ``revision`` was asked for, ``commit`` is what it resolved to.
+
+    ``commit`` is None for files of plain addresses, which their digests alone identify.
+    """
 
     name: str
     repo_id: str
     revision: str
-    commit: str
+    commit: Optional[str]
     path: str
     layout: str
     license: Optional[str]
     files: tuple[ModelFile, ...]
+
+    @property
+    def told(self) -> str:
+        """The model for people: ``OWNER/NAME@COMMIT``, or its repo alone where there is no commit."""
+        return f"{self.repo_id}@{self.commit}" if self.commit else self.repo_id
 
 
 @dataclass(frozen=True)
@@ -190,8 +198,8 @@ def _check_json(check: RunCheck) -> dict[str, Any]:
     }
 
 
-def parse_bundle_manifest(content: bytes, where: str) -> BundleManifest:
-    """Read ``bundle.json``; raises BundleError for a newer format and for anything that is not as documented."""
+def require_known_format(content: bytes, where: str) -> Fields:
+    """The keys of ``bundle.json``; raises BundleError where its format is another one, whatever else stands in it."""
     fields = Fields(parse_object(content, where), where)
     version = fields.integer("format_version")
     if version != FORMAT_VERSION:
@@ -200,6 +208,12 @@ def parse_bundle_manifest(content: bytes, where: str) -> BundleManifest:
             where=where,
             remedy="use the bundler.pyz that stands in the kit, or a newer bundler",
         )
+    return fields
+
+
+def parse_bundle_manifest(content: bytes, where: str) -> BundleManifest:
+    """Read ``bundle.json``; raises BundleError for a newer format and for anything that is not as documented."""
+    fields = require_known_format(content, where)
     if fields.objects("requires"):
         raise fields.refused("requires", "this bundler reads no delta bundles: bring the whole bundle")
     models = tuple(_parse_model(item) for item in fields.objects("models"))
@@ -251,12 +265,19 @@ def _parse_model(fields: Fields) -> BundledModel:
         name=fields.text("name", _NAME),
         repo_id=fields.text("repo_id"),
         revision=fields.text("revision"),
-        commit=fields.text("commit", re.compile(r"[0-9a-f]{40}")),
+        commit=_parse_commit(fields),
         path=path,
         layout=fields.choice("layout", LAYOUTS),
         license=fields.optional_text("license"),
         files=tuple(ModelFile(*_parse_file(item)) for item in fields.objects("files")),
     )
+
+
+def _parse_commit(fields: Fields) -> Optional[str]:
+    commit = fields.optional_text("commit", re.compile(r"[0-9a-f]{40}"))
+    if commit is None and fields.text("layout") == "hub-cache":
+        raise fields.refused("commit", "a Hub cache has a commit")
+    return commit
 
 
 def _parse_file(fields: Fields) -> tuple[str, int, Digest]:

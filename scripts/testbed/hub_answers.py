@@ -16,7 +16,7 @@ from testbed.hub_repo import HubFile, HubRepo, Snapshot
 _REPO = r"(?P<repo>[^/]+(?:/[^/]+)?)"
 _ROUTES = {
     "resolve": re.compile(rf"/{_REPO}/resolve/(?P<revision>[^/]+)/(?P<path>.+)"),
-    "tree": re.compile(rf"/api/models/{_REPO}/tree/(?P<revision>[^/]+)(?:/(?P<path>.+))?"),
+    "tree": re.compile(rf"/api/models/{_REPO}/tree/(?P<revision>[^/]+)(?:/(?P<path>.+?))?/?"),
     "paths_info": re.compile(rf"/api/models/{_REPO}/paths-info/(?P<revision>[^/]+)"),
     "info": re.compile(rf"/api/models/{_REPO}/revision/(?P<revision>[^/]+)"),
     "info_main": re.compile(rf"/api/models/{_REPO}"),

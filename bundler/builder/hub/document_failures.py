@@ -13,18 +13,18 @@ import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 from huggingface_hub import errors as hub_errors
 
 from bundler.builder.hub.endpoints import HUB
 from bundler.builder.hub.retry import TransientError
+from bundler.builder.hub.retry_after import retry_after_s
 from bundler.builder.hub.tls import presented_issuer
 from bundler.core.errors import DownloadError
 
+Document = TypeVar("Document", dict[str, Any], list[Any])
 TRANSIENT_STATUS = frozenset({408, 425, 429})
 _REASON = re.compile(r"certificate verify failed: (.*?)(?: \(_ssl\.c:\d+\))?\Z")
 
@@ -90,7 +90,7 @@ def of_answer(response: httpx2.Response, asked: Asked) -> Exception:
 
 def _refusal(status: int, code: str, headers: Mapping[str, str], asked: Asked) -> tuple[str, str]:  # noqa: PLR0911
     """The Hub's error codes are those that ``huggingface_hub.errors`` documents."""
-    page = f"{HUB if asked.endpoint == HUB else asked.endpoint}/{asked.repo}"
+    page = f"{HUB}/{asked.repo}"  # a mirror has no pages
     if code == "GatedRepo" and asked.known:
         remedy = f"ask for access at {page} with the account of the token, wait for it, then run this again"
         return "the repo is gated, and the account of the token was not given access", remedy
@@ -120,14 +120,14 @@ def _refusal(status: int, code: str, headers: Mapping[str, str], asked: Asked) -
     return f"the server refuses it (HTTP {status})", "check the address of the endpoint, or ask another one"
 
 
-def document(response: httpx2.Response) -> dict[str, Any]:
-    """The JSON object of an answer; raises TransientError where something else came, such as a sign-in page."""
+def document(response: httpx2.Response, kind: type[Document]) -> Document:
+    """The JSON of an answer, a dict or a list; raises TransientError where a sign-in page or half of it came."""
     try:
         found = response.json()
     except ValueError as error:
         raise page_instead(response) or TransientError("the answer cannot be read, as if it were cut off") from error
-    if not isinstance(found, dict):
-        raise TypeError("an object was expected")
+    if not isinstance(found, kind):
+        raise TypeError("another document was expected")
     return found
 
 
@@ -138,26 +138,9 @@ def page_instead(response: httpx2.Response) -> TransientError | None:
     return TransientError("a web page came instead of an answer: a proxy or the network's sign-in page stands between")
 
 
-def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait, out of ``Retry-After``: a number or a date (RFC 9110, section 10.2.3), by the server's clock."""
-    value = headers.get("Retry-After", "").strip()
-    if value.isdecimal():
-        return float(value)
-    until, now = _date(value), _date(headers.get("Date", "")) or datetime.now(timezone.utc)
-    return max(0.0, (until - now).total_seconds()) if until else None
-
-
-def _date(value: str) -> datetime | None:
-    try:
-        found = parsedate_to_datetime(value)
-    except (TypeError, ValueError):
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=timezone.utc)
-
-
 def _of_transport(error: httpx2.RequestError, asked: Asked) -> Exception:
     url = str(error.request.url) if _has_request(error) else asked.endpoint
-    host = httpx2.URL(url).host
+    host = httpx2.URL(url).netloc.decode("ascii")
     causes = list(_causes(error))
     if any(isinstance(cause, ssl.SSLError) for cause in causes) or "SSL" in str(error):
         return _of_tls(str(error), url, host, asked)
@@ -169,7 +152,8 @@ def _of_transport(error: httpx2.RequestError, asked: Asked) -> Exception:
     if any(isinstance(cause, socket.gaierror) for cause in causes):
         return TransientError(f"the name {host} is not found (DNS)")
     told = next(text for kind, text in _TOLD if isinstance(error, kind))
-    return TransientError(told.format(host=host, error=error or "no reason is told"))
+    reasons = (cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror)
+    return TransientError(told.format(host=host, error=next(reasons, str(error)) or "no reason is told"))
 
 
 def _of_tls(text: str, url: str, host: str, asked: Asked) -> Exception:

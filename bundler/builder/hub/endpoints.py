@@ -35,7 +35,10 @@ def endpoints_of(chosen: Sequence[str], environ: Mapping[str, str]) -> tuple[End
     else:
         texts = [text for text in re.split(r"[\s,]+", environ.get("HF_ENDPOINT", "")) if text]
         found = [parse_endpoint(text, "HF_ENDPOINT", may_hold_login=True) for text in texts or [HUB]]
-    return tuple({endpoint.url: endpoint for endpoint in reversed(found)}.values())[::-1]
+    first: dict[str, Endpoint] = {}
+    for endpoint in found:
+        first.setdefault(endpoint.url, endpoint)
+    return tuple(first.values())
 
 
 def parse_endpoint(text: str, where: str, *, may_hold_login: bool = False) -> Endpoint:

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 from urllib3 import exceptions
 
-from bundler.builder.hub.document_failures import retry_after_s
 from bundler.builder.hub.proxies import told
 from bundler.builder.hub.retry import TransientError
+from bundler.builder.hub.retry_after import retry_after_s
 from bundler.builder.hub.tls import presented_issuer
 from bundler.core.errors import DownloadError
 

@@ -18,7 +18,7 @@ import urllib3
 from urllib3.response import BaseHTTPResponse
 
 from bundler.builder.hub.file_failures import refused, translated
-from bundler.builder.hub.proxies import authorization, is_signed, proxy_for, proxy_headers, same_origin, told
+from bundler.builder.hub.proxies import is_signed, proxy_for, proxy_headers, same_origin, told
 from bundler.builder.hub.retry import RetryPolicy
 from bundler.builder.hub.source import HttpFile
 from bundler.builder.hub.trust import trusting
@@ -130,11 +130,8 @@ class Http:
         raise refused(answer.status, answer.headers, answer.url, expires=expires)
 
     def _own(self, remote: HttpFile, url: str) -> dict[str, str]:
-        """The source's headers, for its own origin alone; a user of a ``.netrc`` only where they name none."""
-        if not same_origin(remote.url, url):
-            return {}
-        named = any(name.lower() == "authorization" for name in remote.headers)
-        return {**({} if named else authorization(remote.url)), **remote.headers}
+        """The source's headers, for its own origin alone. It alone knows who gets what, a ``.netrc`` included."""
+        return dict(remote.headers) if same_origin(remote.url, url) else {}
 
     def _next(self, answer: Answer) -> str:
         location = answer.headers.get("Location", "")

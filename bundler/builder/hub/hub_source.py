@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import httpx2
-from huggingface_hub.hf_api import ModelInfo, RepoSibling
+from huggingface_hub.hf_api import ModelInfo
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
 from bundler.builder.hub.credentials import Credentials
 from bundler.builder.hub.document_failures import Asked, document, of_answer, page_instead, translated
 from bundler.builder.hub.endpoints import Endpoint
+from bundler.builder.hub.hub_files import listed_in, next_page, told_in
 from bundler.builder.hub.listing import ListedFile, Listing, license_of
 from bundler.builder.hub.retry import TransientError
 from bundler.builder.hub.source import HttpFile
@@ -23,6 +25,7 @@ from bundler.builder.recipe_models import ModelSpec
 from bundler.core.errors import DownloadError
 
 _COMMIT_DIGITS = 40
+_NO_SUCH_QUESTION = frozenset({404, 405, 501})
 
 
 class HubSource:
@@ -48,7 +51,7 @@ class HubSource:
         if not info.sha or (_is_commit(wanted.revision) and info.sha != wanted.revision):
             what = "the answer names another commit than asked for" if info.sha else "the answer names no commit"
             raise DownloadError(what, where=where, remedy="ask another endpoint")
-        files = tuple(_listed(sibling, where) for sibling in info.siblings or ())
+        files = told_in(info) or self._tree(info, asked)
         texts = license_texts(files, lambda file: self._read(info, file, asked))
         return Listing(info.id, info.sha, files, _license(info, texts), info.library_name).locked(wanted, where)
 
@@ -64,7 +67,24 @@ class HubSource:
             client = web(self._ca_bundle, self._timeout_s)
             response = client.get(url, params={"blobs": "true"}, headers=self._headers(url))
             hf_raise_for_status(response)
-            return ModelInfo(**document(response))
+            info: ModelInfo = ModelInfo(**document(response, dict))  # type: ignore[no-untyped-call]  # it has no annotations
+            return info
+
+    def _tree(self, info: ModelInfo, asked: Asked) -> tuple[ListedFile, ...]:
+        """``GET /api/models/{repo}/tree/{commit}``, page by page."""
+        first = f"{self.name}/api/models/{quote(info.id)}/tree/{info.sha}"
+        entries: list[dict[str, Any]] = []
+        url: str | None = f"{first}?recursive=true"
+        with translated(asked):
+            while url is not None:
+                response = web(self._ca_bundle, self._timeout_s).get(url, headers=self._headers(url))
+                if response.status_code in _NO_SUCH_QUESTION:
+                    what = "the server tells neither sizes nor digests of its files"
+                    raise DownloadError(what, where=asked.where, remedy="ask another endpoint or source")
+                hf_raise_for_status(response)
+                entries += document(response, list)
+                url = next_page(response, first)
+            return listed_in(entries)
 
     def _read(self, info: ModelInfo, file: ListedFile, asked: Asked) -> bytes:
         """A short file of the repo, compared with its digest."""
@@ -104,15 +124,6 @@ def _at_most(response: httpx2.Response, size: int) -> bytes:
 
 def _is_commit(revision: str) -> bool:
     return len(revision) == _COMMIT_DIGITS and set(revision) <= set("0123456789abcdef")
-
-
-def _listed(sibling: RepoSibling, where: str) -> ListedFile:
-    sha256 = sibling.lfs.sha256 if sibling.lfs else None
-    if sibling.size is None or (sha256 is None and sibling.blob_id is None):
-        what = f"the answer gives no size or digest of {sibling.rfilename}"
-        raise DownloadError(what, where=where, remedy="ask another endpoint")
-    # For LFS files the git id is that of the pointer, not of the content.
-    return ListedFile(sibling.rfilename, sibling.size, sha256, None if sha256 else sibling.blob_id)
 
 
 def _license(info: ModelInfo, texts: list[LicenseText]) -> LockedLicense:

@@ -1,10 +1,10 @@
-"""What the environment says about the way to a host: its proxy, and a user in a ``.netrc``."""
+"""What the environment says about the way to a host: its proxy; and what an address tells."""
 
 from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from requests.utils import get_auth_from_url, get_environ_proxies, get_netrc_auth, select_proxy
+from requests.utils import get_auth_from_url, get_environ_proxies, select_proxy
 from urllib3.util import make_headers
 
 from bundler.core.errors import DownloadError
@@ -34,14 +34,6 @@ def proxy_headers(proxy: str) -> dict[str, str]:
     """What the proxy itself wants to see: the user of its address."""
     user, password = get_auth_from_url(proxy)
     return make_headers(proxy_basic_auth=f"{user}:{password}") if user or password else {}
-
-
-def authorization(url: str) -> dict[str, str]:
-    """A user named in the address or in a ``.netrc``, as a header."""
-    user, password = get_auth_from_url(url)
-    if not user and not password:
-        user, password = get_netrc_auth(url) or ("", "")
-    return make_headers(basic_auth=f"{user}:{password}") if user or password else {}
 
 
 def origin(url: str) -> tuple[str, str, int | None]:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from io import StringIO
 from pathlib import PurePosixPath
 
-from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from bundler.builder.hub.listing import ListedFile
 from bundler.builder.lock import LicenseText

@@ -7,8 +7,6 @@ timeout are the same everywhere. Proxies come from the environment (``HTTPS_PROX
 from __future__ import annotations
 
 import logging
-import os
-import ssl
 import threading
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from huggingface_hub import set_client_factory
 from huggingface_hub.utils import disable_progress_bars, get_session
 from huggingface_hub.utils import logging as hub_logging
 
-from bundler.core.errors import PreconditionError
+from bundler.builder.hub.trust import trusting
 
 TIMEOUT_S = 20.0
 _lock = threading.Lock()
@@ -27,12 +25,11 @@ _current: list[tuple[Path | None, float]] = []
 def web(ca_bundle: Path | None = None, timeout_s: float = TIMEOUT_S) -> httpx2.Client:
     """The client that all threads share; it waits ``timeout_s`` for a connection and for each next byte.
 
-    ``ca_bundle`` is trusted beside what is trusted anyway (``SSL_CERT_FILE`` included). Raises PreconditionError where
-    it cannot be used.
+    ``ca_bundle`` is trusted beside what is trusted anyway. Raises PreconditionError where it cannot be used.
     """
     with _lock:
         if _current != [(ca_bundle, timeout_s)]:
-            context = tls_context(ca_bundle)
+            context = trusting(ca_bundle)
 
             def client() -> httpx2.Client:
                 return httpx2.Client(verify=context, follow_redirects=True, timeout=timeout_s)
@@ -42,16 +39,3 @@ def web(ca_bundle: Path | None = None, timeout_s: float = TIMEOUT_S) -> httpx2.C
             hub_logging.set_verbosity(logging.ERROR)
             _current[:] = [(ca_bundle, timeout_s)]
     return get_session()
-
-
-def tls_context(ca_bundle: Path | None) -> ssl.SSLContext:
-    """What is trusted anyway, and ``ca_bundle``; raises PreconditionError."""
-    try:
-        context = httpx2.create_ssl_context()
-        if ca_bundle is not None:
-            context.load_verify_locations(cafile=os.fspath(ca_bundle))
-    except (OSError, ssl.SSLError) as error:
-        named = str(ca_bundle or os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"))
-        remedy = "give a file of certificates in PEM form, by --ca-bundle or SSL_CERT_FILE"
-        raise PreconditionError(f"the CA bundle cannot be used: {error}", where=named, remedy=remedy) from error
-    return context

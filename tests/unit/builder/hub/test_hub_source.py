@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from bundler.builder.hub.credentials import Credentials
 from bundler.builder.hub.endpoints import Endpoint
+from bundler.builder.hub.hub_files import next_page
 from bundler.builder.hub.hub_source import HubSource
 from bundler.builder.hub.retry import TransientError
 from bundler.builder.recipe_models import ModelSpec
@@ -137,6 +139,30 @@ def test_a_line_that_breaks(tmp_path: Path, kind: Kind, told: str) -> None:
     hub = Hub([HubRepo("acme/tiny", write(tmp_path / "m"))], faults=[Fault("/api/models/*", kind)])
     with hub, pytest.raises(TransientError, match=told):
         source(hub).resolve(wanted())
+
+
+def test_a_mirror_that_forgets_sizes_is_asked_for_its_tree(
+    tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    direct = source(hub).resolve(wanted())
+    monkeypatch.setattr("bundler.builder.hub.hub_source.told_in", lambda info: None)
+    with Hub([HubRepo("acme/tiny", write(tmp_path / "m"))], page_size=2) as forgetful:
+        assert source(forgetful).resolve(wanted()) == direct
+        assert len(forgetful.requests("/tree/")) > 2
+
+
+def test_a_listing_does_not_go_on_at_another_server() -> None:
+    page = httpx2.Response(200, headers={"Link": '<https://evil.example/api?cursor=2>; rel="next"'})
+    with pytest.raises(ValueError, match="another server"):
+        next_page(page, "https://m.example/api")
+    assert next_page(httpx2.Response(200), "https://m.example/api") is None
+
+
+def test_a_server_that_answers_with_another_commit_is_not_believed(hub: Hub) -> None:
+    moved = Hub([HubRepo("acme/tiny", hub.repo("acme/tiny").directory)])  # type: ignore[union-attr]
+    moved._refs["acme/tiny", "0" * 40] = moved._refs["acme/tiny", "main"]
+    with moved, pytest.raises(DownloadError, match="another commit"):
+        source(moved).resolve(wanted(revision="0" * 40))
 
 
 def test_nobody_there_and_no_such_name() -> None:
