@@ -18,7 +18,8 @@ from bundler.builder.hub.retry import ADVANCE_BYTES, TransientError
 from bundler.builder.hub.team import Team
 from bundler.builder.lock import LockedFile
 
-_PIECE_BYTES = 256 << 10
+#: Below the 128 KiB from which on glibc maps memory anew for each piece, or keeps much of it for each thread.
+_PIECE_BYTES = 120 << 10
 #: So much may have to be brought again, by each connection, after a kill.
 _MARK_BYTES = 64 << 10
 
