@@ -114,9 +114,20 @@ class Hurried:
         """Do not."""
 
 
+#: The Hub's client asks for no ranges by itself, and goes on for ever as long as a byte comes now and then.
+_BY_WAYS = [
+    pytest.param(way, row, marks=[pytest.mark.xfail(run=False, reason="the Hub's client has no stall limit")])
+    if way == "hub" and Kind.SLOW in row.kinds
+    else (way, row)
+    for way in ("hf_transfer", "hub")
+    for row in ROWS
+    if way != "hub" or not row.ranges
+]
+
+
 @pytest.mark.parametrize(
     ("way", "row"),
-    [(way, row) for way in ("hf_transfer", "hub") for row in ROWS if way != "hub" or not row.ranges],
+    _BY_WAYS,
     ids=lambda value: value if isinstance(value, str) else value.name,
 )
 def test_row_by_another_way(
