@@ -198,8 +198,8 @@ def _check_json(check: RunCheck) -> dict[str, Any]:
     }
 
 
-def parse_bundle_manifest(content: bytes, where: str) -> BundleManifest:
-    """Read ``bundle.json``; raises BundleError for a newer format and for anything that is not as documented."""
+def require_known_format(content: bytes, where: str) -> Fields:
+    """The keys of ``bundle.json``; raises BundleError where its format is another one, whatever else stands in it."""
     fields = Fields(parse_object(content, where), where)
     version = fields.integer("format_version")
     if version != FORMAT_VERSION:
@@ -208,6 +208,12 @@ def parse_bundle_manifest(content: bytes, where: str) -> BundleManifest:
             where=where,
             remedy="use the bundler.pyz that stands in the kit, or a newer bundler",
         )
+    return fields
+
+
+def parse_bundle_manifest(content: bytes, where: str) -> BundleManifest:
+    """Read ``bundle.json``; raises BundleError for a newer format and for anything that is not as documented."""
+    fields = require_known_format(content, where)
     if fields.objects("requires"):
         raise fields.refused("requires", "this bundler reads no delta bundles: bring the whole bundle")
     models = tuple(_parse_model(item) for item in fields.objects("models"))

@@ -22,6 +22,9 @@ from bundler.loader import loader_path
 from loader.build import COMMANDS, INPUTS_MEMBER, LOADER, ROOT, build_loader, own_sources
 from loader.wheels import PYTHONS, LoaderError, cached_wheels
 from testbed import debian
+from testbed.engines import RunningEngine
+from tests.bundles import make_bundle, write_sums
+from tests.sites import site_at
 
 # Run in the archive's place: shows where packages come from, and reads a zstd stream from standard input.
 PROBE = """
@@ -157,6 +160,21 @@ MOUNTING = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 def test_noexec_temporary_directory_is_not_needed(loader: Path, tmp_path: Path) -> None:
     environment = {**MOUNTING, "TMPDIR": str(tmp_path)}
     assert probe(in_noexec([sys.executable], str(tmp_path)), str(loader), environment)["backend"] == "cext"
+
+
+def test_install_with_a_home_that_takes_no_writes(loader: Path, docker20: RunningEngine, tmp_path: Path) -> None:
+    """A file system that is read-only keeps root out too, as permissions do not."""
+    kit, home = make_bundle(tmp_path / "medium"), tmp_path / "home"
+    shutil.copy(loader, kit / "bundler.pyz")
+    write_sums(kit)
+    home.mkdir()
+    script = 'mount -t tmpfs -o ro none "$HOME" && ! touch "$HOME/x" 2>/dev/null && exec "$@"'
+    with site_at(docker20, tmp_path / "state") as site:
+        options = ["--host", docker20.base_url, "--state-dir", str(site.host.state), "--progress", "none"]
+        python = ["/usr/bin/unshare", "--mount", "/bin/sh", "-c", script, "sh", sys.executable]
+        done = call([*python, str(kit / "bundler.pyz"), "install", str(kit), *options], {**MOUNTING, "HOME": str(home)})
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert site.audit(kit).findings == ()
 
 
 @pytest.mark.engine
