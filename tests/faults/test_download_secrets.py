@@ -30,8 +30,8 @@ from tests.support.fetch_site import FetchSite, require_fetched
 
 TOKEN = "hf_XwQ7cVbLsecretK3yRnP"
 PASSWORD = "pAss/wordThatIsSecret9"
-SIZE = 6 << 20
-SPEED = 5 << 20
+SIZE = 3 << 20
+SPEED = 3 << 20
 REAL = "huggingface.co:443"
 REAL_CDN = "cdn-lfs.huggingface.co"
 
@@ -67,7 +67,7 @@ class Watch:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._ended.wait(0.01):
+        while not self._ended.wait(0.05):
             for folder in Path("/proc").glob("[0-9]*"):
                 try:
                     self.command_lines.add((folder / "cmdline").read_bytes())
