@@ -1,9 +1,8 @@
 """The demo's parts: how it fails, is interrupted and cleans up; its hosts, with root and without. The whole way is in
-``tests/recipes/test_quickstart_end_to_end.py``."""
+``tests/recipes``."""
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import multiprocessing
 import os
@@ -22,10 +21,9 @@ from demo_steps.hosts import ConnectedHost, connected_host, isolated_host
 from demo_steps.names import require_free
 from demo_steps.sources import BASE_TAG, embedded_base
 from demo_steps.stage import Stage, StepError
-from testbed.engines import DATA_DIR, RUN_DIR, RunningEngine
-from testbed.netns import FOLDER as NETNS_FOLDER
+from testbed.engines import RunningEngine
+from tests.support.demo_script import demo, require_nothing_left
 
-ROOT = Path(__file__).parents[2]
 NOBODY = 65534
 
 Busybox = Callable[[RunningEngine, str], str]
@@ -38,35 +36,6 @@ def stage(tmp_path: Path) -> Stage:
 
 
 # -- the script as a whole, up to the build: what a failure and a Ctrl-C leave behind
-
-
-@contextlib.contextmanager
-def demo(folder: Path, **more: str) -> Iterator[subprocess.Popen[str]]:
-    """``scripts/demo`` in a session of its own, as a terminal starts it; ended in any case."""
-    # Nothing answers at that address, so it starts an engine of its own, whatever this machine runs.
-    env = {**os.environ, "DOCKER_HOST": f"unix://{folder}/no-engine.sock", **more}
-    argv = [str(ROOT / "scripts" / "demo"), "--output", str(folder)]
-    process = subprocess.Popen(
-        argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-        process.communicate(timeout=60)
-
-
-def require_nothing_left(process: subprocess.Popen[str]) -> None:
-    """No engine, no data, no name space and no program of that demo; its process id is in all their names."""
-    for folder in (RUN_DIR, DATA_DIR, NETNS_FOLDER):
-        assert list(folder.glob(f"*-{process.pid}*")) == []
-    named = f"demo-{process.pid}-".encode()
-    arguments = {}
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            arguments[path] = path.read_bytes()
-    assert [argv for argv in arguments.values() if named in argv] == []
 
 
 @pytest.mark.engine
