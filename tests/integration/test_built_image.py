@@ -207,6 +207,14 @@ def test_images_of_others_travel_byte_for_byte_and_run(loaded: Loaded) -> None:
     blobs = {layer.blob.digest for layer in sidecar.layers} | {sidecar.image_id}
     manifest = fetched(f"http://{loaded.registry}/v2/others/sidecar/manifests/{sidecar.manifest_digest}")
     assert sidecar.manifest == manifest
+    recorded = {image.reference.familiar: image.manifest for image in loaded.bundle.manifest.images}
+    assert recorded == {
+        "small:base": "ours",
+        "small:1": "ours",
+        "small:2": "ours",
+        "sidecar:1": "source",
+        "saved:1": "ours",
+    }
     with tarfile.open(loaded.bundle.kit.tar) as archive:
         for digest in blobs:
             member = archive.extractfile(blob_name(digest))

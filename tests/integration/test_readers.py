@@ -106,6 +106,7 @@ def sent(docker20: RunningEngine, tmp_path_factory: pytest.TempPathFactory) -> S
     assert stored(base) == stored(app)[: len(stored(base))]
     assert base["reference"].startswith("docker.io/bundler-test/")
     assert {layer["media_type"] for layer in beside["layers"]} == {GZIP}
+    assert [image["manifest"] for image in document["images"]] == ["ours", "ours", "source"]
     return Sent(kit, base, app, beside, document["models"][0])
 
 
