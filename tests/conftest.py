@@ -8,6 +8,8 @@ less than half a second. What needs an engine is never skipped: where engines ca
 from __future__ import annotations
 
 import contextlib
+import os
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +32,11 @@ from testbed.registry import registry as running_registry
 
 ENGINES = ("docker20", "docker26", "docker26_containerd", "docker28", "docker28_containerd")
 NEEDS_ENGINE = frozenset((*ENGINES, "any_engine", "start_engine", "isolated_host", "busybox"))
+
+
+def pytest_configure() -> None:
+    """One seed for all workers of a run, which inherit it: a new one each time unless BUNDLER_TEST_SEED says which."""
+    os.environ.setdefault("BUNDLER_TEST_SEED", str(random.SystemRandom().randrange(1 << 32)))
 
 
 @pytest.hookimpl(tryfirst=True)
