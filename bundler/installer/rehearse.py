@@ -26,6 +26,9 @@ from bundler.installer.names import name_all
 from bundler.installer.preflight import preflight
 from bundler.installer.prove import prove_image
 
+#: Another build may be clearing up after a killed rehearsal, or have one of its own.
+_LOCK_TIMEOUT_S = 60.0
+
 
 def clear(kits: Path, engine: Engine, host_state: Path, progress: Progress) -> None:
     """Remove what killed rehearsals of kits below ``kits``, and of others, left in ``engine``: containers and images.
@@ -61,7 +64,7 @@ def load_named(kit: Path, engine: Engine, host_state: Path, progress: Progress) 
     Raises BundlerError, and then no name was moved.
     """
     facts = engine.facts()
-    host = Host(host_state)
+    host = Host(host_state, lock_timeout_s=_LOCK_TIMEOUT_S)
     with host.lock(), open_journal(host, kit, engine, facts.engine_id, progress) as journal:
         engine.remove_leftovers()
         bundle = open_bundle(kit, host.policy)
@@ -80,7 +83,7 @@ def rehearse(kit: Path, engine: Engine, host_state: Path, progress: Progress) ->
     Raises BundlerError where the kit cannot be installed into ``engine`` at all.
     """
     facts = engine.facts()
-    host = Host(host_state)
+    host = Host(host_state, lock_timeout_s=_LOCK_TIMEOUT_S)
     with host.lock(), open_journal(host, kit, engine, facts.engine_id, progress) as journal:
         try:
             progress.step("rehearse: load images, without a name")

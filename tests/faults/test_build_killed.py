@@ -7,13 +7,14 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from bundler.core.kit import TrustPolicy
+from bundler.core.locking import exclusive_lock
 from bundler.core.progress import SilentProgress
 from bundler.core.verify import verify_kit
 from testbed.engines import RunningEngine
@@ -345,6 +346,17 @@ def test_what_a_killed_mounted_rehearsal_left_goes_with_the_next_run(site: Build
     (site.recipe / "recipe.yaml").write_text(RECIPE)
     site.build("--rehearse", *(["mounted"] if next_way == "mounted" else ["off", "--load"]))
     assert containers_in(site.engine) == before.containers
+
+
+def test_a_rehearsal_waits_for_a_build_that_clears_up(site: BuildSite) -> None:
+    with ExitStack() as held:
+        held.enter_context(exclusive_lock(site.root / "cache" / "bundler" / "rehearsals" / "lock", "a test"))
+        with watched(site) as build:
+            build.wait_for(in_step("rehearse"))
+            time.sleep(0.5)
+            build.strike(0)
+            held.close()
+            assert build.end() == 0, build.complaint
 
 
 PLACES = [(step, number) for step, way in WAYS.items() for number in range(1 if way in AT_ONE_PLACE else 10)]
