@@ -33,9 +33,9 @@ class EngineRehearsal:
             return None
         return StorePlace(facts.data_root, facts.peak_factor, facts.kept_factor)
 
-    def clear(self, output: Path, progress: Progress) -> None:
+    def clear(self, progress: Progress) -> None:
         """Remove what a killed rehearsal left in the engine."""
-        clear(output, make_engine(self._url), self._state, progress)
+        clear(make_engine(self._url), self._state, progress)
 
     def full(self, kit: Path, progress: Progress) -> tuple[CheckResult, ...]:
         """Load, prove and check the kit without a name, and leave no trace of it."""

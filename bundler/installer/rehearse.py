@@ -30,8 +30,8 @@ from bundler.installer.prove import prove_image
 _LOCK_TIMEOUT_S = 60.0
 
 
-def clear(kits: Path, engine: Engine, host_state: Path, progress: Progress) -> None:
-    """Remove what killed rehearsals of kits below ``kits``, and of others, left in ``engine``: containers and images.
+def clear(engine: Engine, host_state: Path, progress: Progress) -> None:
+    """Remove what killed rehearsals left in ``engine``: containers, and the images of all kits.
 
     One that runs now is left alone: it clears up itself. Raises EngineError or PreconditionError.
     """
@@ -43,7 +43,7 @@ def clear(kits: Path, engine: Engine, host_state: Path, progress: Progress) -> N
             if read_entries(host.journal_path(engine_id)) is None:
                 return
             progress.note("an earlier rehearsal did not finish: what it left in the engine is removed")
-            with open_journal(host, kits, engine, engine_id, SilentProgress()) as journal:
+            with open_journal(host, host_state, engine, engine_id, SilentProgress()) as journal:
                 journal.forget_images(all_kits=True)
     except HeldLockError:
         return
