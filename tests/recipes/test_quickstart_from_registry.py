@@ -25,9 +25,8 @@ def test_a_slim_python_is_pinned_by_the_digest_of_its_registry(
     env = {**docker20.environment(), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     host = ConnectedHost(docker20.base_url, {**env, "DOCKER_HOST": docker20.base_url}, own=False)
     with python_image(docker20, tmp_path, f"{registry}/python:3.12-slim") as base:
-        pushed = docker20.docker("push", "--quiet", base) and docker20.docker(
-            "image", "inspect", "--format", "{{index .RepoDigests 0}}", base
-        )
+        docker20.docker("push", "--quiet", base)
+        pushed = docker20.docker("image", "inspect", "--format", "{{index .RepoDigests 0}}", base)
         with Hub([HubRepo(weights.REPO_ID, weights.minilm())]) as hub:
             built = carrying.build(Stage(tmp_path / "logs"), host, tmp_path, hub.endpoint, base)
     lock = json.loads((tmp_path / "quickstart" / "recipe.lock").read_text())
