@@ -204,7 +204,7 @@ class Assembly:
 
     def _others(self) -> Iterator[FinishedImage]:
         for taken in self._part.others:
-            yield FinishedImage(taken.image, "foreign", ())
+            yield FinishedImage(taken.image, "foreign", (), taken.manifest)
 
     def _files(self) -> dict[Digest, Path]:
         """Where each packed layer stands, by the digest of its blob."""

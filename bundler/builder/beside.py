@@ -20,11 +20,15 @@ from bundler.core.registry import Registry, stored_credentials
 
 @dataclass(frozen=True)
 class TakenImage:
-    """An image of others: as a value, what identifies it at its source, and a file for each blob of a layer."""
+    """An image of others: as a value, what identifies it at its source, and a file for each blob of a layer.
+
+    ``manifest`` is ``source`` where it was kept, ``ours`` where the source has none to keep.
+    """
 
     image: Image
     locked: LockedImage
     blobs: Mapping[Digest, Path]
+    manifest: str
 
 
 @dataclass
@@ -77,11 +81,11 @@ class OutsideWorld:
 
 
 def _as_it_is(found: ForeignImage) -> TakenImage:
-    return TakenImage(found.image, found.locked, found.blobs)
+    return TakenImage(found.image, found.locked, found.blobs, "source")
 
 
 def _over(image: Image, locked: LockedImage, layers: tuple[StagedBlob, ...]) -> TakenImage:
-    return TakenImage(image, locked, {blob.compressed.blob.digest: blob.path for blob in layers})
+    return TakenImage(image, locked, {blob.compressed.blob.digest: blob.path for blob in layers}, "ours")
 
 
 def _foreign_layer(blob: StagedBlob) -> Layer:

@@ -65,6 +65,9 @@ class Rehearsal(Protocol):
     def store(self) -> StorePlace | None:
         """Where the engine that rehearses stores images; None for one whose disk is not seen from here."""
 
+    def clear(self, progress: Progress) -> None:
+        """Remove what killed rehearsals, of whatever kit, left in the engine."""
+
     def full(self, kit: Path, progress: Progress) -> tuple[CheckResult, ...]:
         """Load, prove and check the kit in the engine without names and without a trace; all results."""
 
@@ -144,6 +147,8 @@ class _Build:
         """All steps, in their order."""
         step = self._steps.begin
         self._require_buildable()
+        # Whatever this build's own rehearsal is: without one, nobody else would ever come for it.
+        self._rehearsal.clear(self._progress)
         step("resolve models and images")
         source = PatientSource(self._source, self._settings.retry, self._progress)
         lock = resolve(self._recipe, source, self._world, self._progress)

@@ -21,18 +21,8 @@ from bundler.cli.tables import human_size
 from testbed.engines import RunningEngine
 from testbed.hub_faults import Fault, Kind
 from tests.support.build_site import BuildSite, build_site
+from tests.support.watched_build import STEPS
 
-STEPS = (
-    "resolve models and images",
-    "check disk space",
-    "download models",
-    "build images with",
-    "compose",
-    "write the bundle",
-    "read the bundle back",
-    "rehearse",
-    "write the kit",
-)
 MODEL_SIZE = 6 << 20
 
 

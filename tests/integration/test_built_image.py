@@ -207,6 +207,8 @@ def test_images_of_others_travel_byte_for_byte_and_run(loaded: Loaded) -> None:
     blobs = {layer.blob.digest for layer in sidecar.layers} | {sidecar.image_id}
     manifest = fetched(f"http://{loaded.registry}/v2/others/sidecar/manifests/{sidecar.manifest_digest}")
     assert sidecar.manifest == manifest
+    recorded = {image.reference.familiar: image.manifest for image in loaded.bundle.manifest.images}
+    assert [recorded[name] for name in ("sidecar:1", "saved:1", "small:base", "small:2")] == ["source", *["ours"] * 3]
     with tarfile.open(loaded.bundle.kit.tar) as archive:
         for digest in blobs:
             member = archive.extractfile(blob_name(digest))
