@@ -15,13 +15,14 @@ from bundler.builder.payload import PayloadFault, expand
 from bundler.builder.recipe import ImageSpec, Location
 from bundler.builder.recipe_dockerfiles import dockerfile_problems
 from bundler.builder.recipe_draft import EACH, Draft, Found
-from bundler.builder.recipe_types import FilePattern, ImagePath, Slug, Tag
+from bundler.builder.recipe_types import FilePattern, ImageName, ImagePath, Slug, Tag
 from bundler.core.errors import Problem
 from bundler.core.reference import Reference
 
 _PATH: TypeAdapter[PurePosixPath] = TypeAdapter(ImagePath)
 _TAG: TypeAdapter[Reference] = TypeAdapter(Tag)
 _SLUG: TypeAdapter[str] = TypeAdapter(Slug)
+_NAME: TypeAdapter[str] = TypeAdapter(ImageName)
 _PATTERN: TypeAdapter[str] = TypeAdapter(FilePattern)
 _IMAGE: TypeAdapter[ImageSpec] = TypeAdapter(ImageSpec)
 
@@ -31,6 +32,7 @@ def problems_of(draft: Draft) -> Iterator[Problem]:
     for section in ("models", "prepare", "checks"):
         yield from _names_once(draft, section)
     yield from _tags_once(draft)
+    yield from _images_once(draft)
     yield from _models_apart(draft)
     yield from _outputs_apart(draft)
     yield from _checks_have_images(draft)
@@ -62,6 +64,16 @@ def _tags_once(draft: Draft) -> Iterator[Problem]:
             what = f"two images would be called {each.value.familiar}, the first at {seen[name]}"
             yield Problem(each.where, what, "give each image its own `tag:`")
         seen.setdefault(name, each.where)
+
+
+def _images_once(draft: Draft) -> Iterator[Problem]:
+    """The lock knows an image of others by what was asked, wherever it was asked for."""
+    seen: dict[str, str] = {}
+    for each in draft.values(_NAME, "images", EACH, "image"):
+        if each.value in seen:
+            what = f"the image {each.value!r} is asked for twice, first at {seen[each.value]}"
+            yield Problem(each.where, what, "ask for it once; images that differ need different names at their sources")
+        seen.setdefault(each.value, each.where)
 
 
 def _shares_cache(draft: Draft, one: Location, other: Location) -> bool:

@@ -226,6 +226,16 @@ def test_two_models_may_share_one_hub_cache(here: Path) -> None:
     assert "at the one" in only(here, both).what
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("from: registry, tag: 'a:1'", "from: registry, tag: 'b:1'"), ("from: engine", "from: registry, tag: 'b:1'")],
+)
+def test_an_image_of_others_is_asked_for_once(here: Path, one: str, other: str) -> None:
+    found = only(here, f"{GOOD}images:\n- {{ image: 'x:1', {one} }}\n- {{ image: 'x:1', {other} }}\n")
+    assert found.where == "recipe.yaml:15"
+    assert "'x:1' is asked for twice, first at recipe.yaml:14" in found.what
+
+
 def test_two_models_of_one_name(here: Path) -> None:
     assert "'one' stands in `models` twice" in only(here, two_models("/other", name="one")).what
 
