@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO
 
 from bundler.builder.compose import Foundation, PlacedModel, Release, compose_app, compose_base, require_few
@@ -191,9 +191,9 @@ class Assembly:
 
     def _ours(self, placed: tuple[PlacedModel, ...]) -> Iterator[FinishedImage]:
         recipe, part = self._recipe, self._part
-        caches = {model.path for model in recipe.models if model.layout == "hub-cache"}
+        cache = next((model.path for model in recipe.models if model.layout == "hub-cache"), None)
         derived = part.derived.compressed.layer("derived") if part.derived else None
-        foundation = Foundation(placed, part.base, derived, PurePosixPath(min(caches)) if caches else None)
+        foundation = Foundation(placed, part.base, derived, cache)
         release = Release(
             recipe.name, recipe.version, recipe.platform, self._created, recipe.labels, recipe.environment
         )

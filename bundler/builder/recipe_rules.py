@@ -15,7 +15,7 @@ from bundler.builder.payload import PayloadFault, expand
 from bundler.builder.recipe import ImageSpec, Location
 from bundler.builder.recipe_dockerfiles import dockerfile_problems
 from bundler.builder.recipe_draft import EACH, Draft, Found
-from bundler.builder.recipe_types import FilePattern, ImageName, ImagePath, Slug, Tag
+from bundler.builder.recipe_types import FilePattern, ImageName, ImagePath, RepoId, Slug, Tag
 from bundler.core.errors import Problem
 from bundler.core.reference import Reference
 
@@ -23,6 +23,7 @@ _PATH: TypeAdapter[PurePosixPath] = TypeAdapter(ImagePath)
 _TAG: TypeAdapter[Reference] = TypeAdapter(Tag)
 _SLUG: TypeAdapter[str] = TypeAdapter(Slug)
 _NAME: TypeAdapter[str] = TypeAdapter(ImageName)
+_REPO: TypeAdapter[str] = TypeAdapter(RepoId)
 _PATTERN: TypeAdapter[str] = TypeAdapter(FilePattern)
 _IMAGE: TypeAdapter[ImageSpec] = TypeAdapter(ImageSpec)
 
@@ -34,6 +35,7 @@ def problems_of(draft: Draft) -> Iterator[Problem]:
     yield from _tags_once(draft)
     yield from _images_once(draft)
     yield from _models_apart(draft)
+    yield from _one_hub_cache(draft)
     yield from _outputs_apart(draft)
     yield from _checks_have_images(draft)
     yield from _payload_is_there(draft)
@@ -76,21 +78,41 @@ def _images_once(draft: Draft) -> Iterator[Problem]:
         seen.setdefault(each.value, each.where)
 
 
-def _shares_cache(draft: Draft, one: Location, other: Location) -> bool:
-    """Several models may stand in one Hub cache, at the same path."""
-    layouts = {layout.location[:2]: layout.value for layout in draft.values(TypeAdapter(str), "models", EACH, "layout")}
-    return layouts.get(one[:2]) == layouts.get(other[:2]) == "hub-cache"
-
-
 def _models_apart(draft: Draft) -> Iterator[Problem]:
+    caches = _in_caches(draft)
     before: list[Found[PurePosixPath]] = []
     for each in draft.values(_PATH, "models", EACH, "path"):
         for first in before:
             relation = relation_of(each.value, first.value)
-            if relation and not (relation == "at" and _shares_cache(draft, each.location, first.location)):
+            shared = relation == "at" and {each.location[:2], first.location[:2]} <= caches
+            if relation and not shared:
                 what = f"the model path {each.value} is {relation} the one of {first.where}, {first.value}"
                 yield Problem(each.where, what, "give each model a path of its own, none inside another")
         before.append(each)
+
+
+def _in_caches(draft: Draft) -> set[Location]:
+    """The models that stand in a Hub cache; several may, at the same path."""
+    layouts = draft.values(TypeAdapter(str), "models", EACH, "layout")
+    return {layout.location[:2] for layout in layouts if layout.value == "hub-cache"}
+
+
+def _one_hub_cache(draft: Draft) -> Iterator[Problem]:
+    """One variable names the cache, and a cache has one folder for a repo, whose ``main`` is one commit."""
+    caches = _in_caches(draft)
+    paths = [each for each in draft.values(_PATH, "models", EACH, "path") if each.location[:2] in caches]
+    for each in paths[1:]:
+        if each.value != paths[0].value:
+            what = f"a second Hub cache, {each.value}; the first is {paths[0].value} at {paths[0].where}"
+            yield Problem(each.where, what, "give all models with `layout: hub-cache` one path: HF_HUB_CACHE names it")
+    seen: dict[str, str] = {}
+    for repo in draft.values(_REPO, "models", EACH, "repo"):
+        if repo.location[:2] not in caches:
+            continue
+        if repo.value in seen:
+            what = f"the Hub cache holds {repo.value} already, by {seen[repo.value]}; it has one folder a repo"
+            yield Problem(repo.where, what, "keep one of the two, or take the other with `layout: plain`")
+        seen.setdefault(repo.value, repo.where)
 
 
 def _outputs_apart(draft: Draft) -> Iterator[Problem]:

@@ -210,6 +210,11 @@ def two_models(path: str, name: str = "two", layout: str = "plain") -> str:
     return GOOD.replace("base:", second + "base:")
 
 
+def in_caches() -> str:
+    first = "path: /app/models/one\n    layout: hub-cache\n"
+    return two_models("/app/models/one", layout="hub-cache").replace("path: /app/models/one\n", first)
+
+
 @pytest.mark.parametrize(
     ("path", "what"), [("/app/models/one", "at"), ("/app/models/one/x", "below"), ("/app", "above")]
 )
@@ -220,10 +225,8 @@ def test_models_in_each_others_way(here: Path, path: str, what: str) -> None:
 
 
 def test_two_models_may_share_one_hub_cache(here: Path) -> None:
-    both = two_models("/app/models/one", layout="hub-cache")
-    shared = both.replace("path: /app/models/one\n", "path: /app/models/one\n    layout: hub-cache\n")
-    assert len(load(here, shared).models) == 2
-    assert "at the one" in only(here, both).what
+    assert len(load(here, in_caches()).models) == 2
+    assert "at the one" in only(here, two_models("/app/models/one", layout="hub-cache")).what
 
 
 @pytest.mark.parametrize(
@@ -234,6 +237,21 @@ def test_an_image_of_others_is_asked_for_once(here: Path, one: str, other: str) 
     found = only(here, f"{GOOD}images:\n- {{ image: 'x:1', {one} }}\n- {{ image: 'x:1', {other} }}\n")
     assert found.where == "recipe.yaml:15"
     assert "'x:1' is asked for twice, first at recipe.yaml:14" in found.what
+
+
+def test_a_hub_cache_has_one_folder_for_a_repo(here: Path) -> None:
+    again = in_caches().replace("owner/two, path", "owner/one, revision: v2, path")
+    found = only(here, again)
+    assert found.where == "recipe.yaml:10"
+    assert "holds owner/one already, by recipe.yaml:7" in found.what
+    assert "`layout: plain`" in found.remedy
+    assert load(here, again.replace("path: /app/models/one, layout: hub-cache", "path: /app/models/two"))
+
+
+def test_an_image_has_one_hub_cache(here: Path) -> None:
+    found = only(here, in_caches().replace("path: /app/models/one, layout", "path: /srv/hub, layout"))
+    assert found.where == "recipe.yaml:10"
+    assert "a second Hub cache, /srv/hub; the first is /app/models/one at recipe.yaml:8" in found.what
 
 
 def test_two_models_of_one_name(here: Path) -> None:
