@@ -6,7 +6,7 @@ import os
 import re
 from collections import deque
 from collections.abc import Iterable, Mapping
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from bundler.builder.dockerfile import Dockerfile
 from bundler.builder.engine_build.values import BuilderJob, SecretSource
@@ -37,8 +37,7 @@ class Redactor:
         for secret in secrets:
             values.update(secret_lines(secret))
         for address in proxies().values():
-            password = urlsplit(address).password if "@" in address else None
-            values.update({password, unquote(password)} if password else ())
+            values.update(_passwords(address))
         self._values = sorted((value for value in values if len(value) >= _SHORTEST_SECRET), key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
@@ -46,6 +45,16 @@ class Redactor:
         for value in self._values:
             text = text.replace(value, _HIDDEN)
         return text
+
+
+def _passwords(address: str) -> set[str]:
+    """The password in a proxy's address, as it is written and as it is meant.
+
+    Not read by the rules of URLs: programs take addresses without a scheme and with characters that should be encoded.
+    """
+    person = (address.partition("://")[2] or address).rpartition("@")[0]
+    password = person.partition(":")[2]
+    return {password, unquote(password)} if password else set()
 
 
 def secret_lines(secret: SecretSource) -> list[str]:
