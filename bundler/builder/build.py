@@ -16,7 +16,6 @@ from typing import Literal, Protocol
 from bundler.builder.assemble import (
     Assembly,
     LocalModel,
-    keep_models_whole,
     local_model,
     packed_size,
     plain_size,
@@ -34,6 +33,7 @@ from bundler.builder.hub.source import HubSource
 from bundler.builder.images import BuildEngine, BuildOptions, request_of
 from bundler.builder.kit_writer import StagedKit
 from bundler.builder.lock import Lock
+from bundler.builder.models_whole import keep_models_whole
 from bundler.builder.papers import papers_of
 from bundler.builder.prepare import staged_trees
 from bundler.builder.recipe import ImageBase, Recipe
@@ -156,7 +156,7 @@ class _Build:
         part, mounted = self._build_images(lock, models)
         step("compose")
         require_composable(part, self._recipe)
-        part = keep_models_whole(part, models, self._staged)
+        part = keep_models_whole(part, [model.tree for model in models], self._staged, self._progress)
         sizes = [model.tree.size for model in models]
         require_space(self._needs(sum(sizes), max(sizes, default=0), part))
         step("write the bundle")

@@ -96,7 +96,11 @@ def _derive(
     prepared = prepare(world.engine.client, wanted, cache.prepared, progress)
     if not prepared.entries:
         return None
-    with ChunkReader(layer_chunks(with_parents(prepared.entries))) as stream:
+    size = sum(entry.size for entry in prepared.entries)
+    with (
+        progress.task("pack the outputs of prepare", size) as task,
+        ChunkReader(layer_chunks(with_parents(prepared.entries), task.advance)) as stream,
+    ):
         return world.layers.store(cast("BinaryIO", stream))
 
 

@@ -302,4 +302,5 @@ class BuildSession:
 
     def export(self, images: Sequence[BuiltImage], store: LayerStore[S]) -> tuple[ExportedImage[S], ...]:
         """Config and layers of ``images``, all in one save of the engine, each layer once."""
-        return export_images(self._engine.client, {image.tag: image.diff_ids for image in images}, store)
+        wanted = {image.tag: image.diff_ids for image in images}
+        return export_images(self._engine.client, wanted, store, self._progress)

@@ -6,10 +6,12 @@ that its registry gives for the name. Nothing is pulled by tag, so no tag of the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, cast
 
 from bundler.builder.agreement import Role
 from bundler.builder.engine_build.looking import EngineImage, find_image
+from bundler.builder.engine_build.waiting import waiting_task
 from bundler.builder.lock import Lock, LockedImage
 from bundler.core.digest import Digest
 from bundler.core.docker_api import EngineClient, EngineRefusedError, complaint, translated
@@ -92,10 +94,12 @@ class OutsideImages:
 
     def _pull(self, name: str) -> None:
         self._progress.note(f"pulling {name}")
-        with translated(self._client.address):
+        fetched: dict[str, int] = {}
+        with waiting_task(self._progress, f"pull {name}") as task, translated(self._client.address):
             for answer in self._client.pull(name, stream=True, decode=True, platform=self._platform):
                 if "error" in answer:
                     raise complaint(str(answer["error"]), self._client.address)
+                task.advance(_more_of(answer, fetched))
 
     def _require_platform(self, image: EngineImage, asked: str) -> None:
         if image.platform.split("/")[:2] != self._platform.split("/")[:2]:
@@ -104,6 +108,19 @@ class OutsideImages:
                 where=self._client.address,
                 remedy="take an image of the recipe's platform, or change `platform:`",
             )
+
+
+def _more_of(answer: Mapping[str, Any], fetched: dict[str, int]) -> int:
+    """The bytes that are news. The engine tells now and then how much it has of a layer, whose rest came by the time
+    that it is unpacked.
+    """
+    amount = {"Downloading": "current", "Extracting": "total"}.get(str(answer.get("status")))
+    if amount is None:
+        return 0
+    layer, here = str(answer.get("id")), int((answer.get("progressDetail") or {}).get(amount) or 0)
+    before = fetched.get(layer, 0)
+    fetched[layer] = max(before, here)
+    return fetched[layer] - before
 
 
 def _pulled_digest(image: EngineImage, reference: Reference) -> Digest | None:
