@@ -6,8 +6,9 @@ nothing. Rules about Dockerfiles stand in `recipe_dockerfiles`.
 
 from __future__ import annotations
 
+import tarfile
 from collections.abc import Iterator
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from pydantic import TypeAdapter
 
@@ -156,9 +157,19 @@ def _archives_are_there(draft: Draft) -> Iterator[Problem]:
         if each.value.path is None:
             continue
         path, where = draft.directory / each.value.path, draft.source.where((*each.location, "path"))
-        if each.value.source == "oci-layout" and not (path / "oci-layout").is_file():
-            yield Problem(
-                where, f"{each.value.path!r} is not an OCI layout", "name a directory with a file `oci-layout`"
-            )
+        if each.value.source == "oci-layout" and not _is_layout(path):
+            remedy = "name a directory with a file `oci-layout`, or an uncompressed tar of one"
+            yield Problem(where, f"{each.value.path!r} is not an OCI layout", remedy)
         if each.value.source == "docker-archive" and not path.is_file():
             yield Problem(where, f"{each.value.path!r} is not a file", "name the file that `docker save` wrote")
+
+
+def _is_layout(path: Path) -> bool:
+    """A directory by its mark; of a tar, which may be large, only the first header is read."""
+    if path.is_dir():
+        return (path / "oci-layout").is_file()
+    try:
+        with tarfile.open(path, mode="r:"):
+            return True
+    except (OSError, tarfile.TarError):
+        return False

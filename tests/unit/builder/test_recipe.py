@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -94,6 +95,20 @@ secrets: [pip]
     assert recipe.where("models", 0, "owner") == "recipe.yaml:6"
 
 
+def test_a_layout_may_be_a_directory_or_a_tar(here: Path) -> None:
+    (here / "layout").mkdir()
+    (here / "layout" / "oci-layout").write_text("{}")
+    with tarfile.open(here / "layout.tar", "w") as archive:
+        archive.add(here / "layout", ".")
+    listed = "".join(
+        f"- {{ image: '{path}:1', from: oci-layout, path: {path} }}\n" for path in ("layout", "layout.tar")
+    )
+    assert [each.path for each in load(here, f"{GOOD}images:\n{listed}").images] == ["layout", "layout.tar"]
+    with tarfile.open(here / "layout.tar", "w:gz") as archive:
+        archive.add(here / "layout", ".")
+    assert "uncompressed" in only(here, f"{GOOD}images:\n{listed}").remedy
+
+
 def test_a_base_that_exists_needs_no_dockerfile(here: Path) -> None:
     recipe = load(here, changed("dockerfile: Dockerfile.base", 'image: "debian:12"'))
     assert isinstance(recipe.base, ImageBase)
@@ -172,6 +187,8 @@ ADDED_FAULT = [
     ("images:\n- { image: 'x:1', from: oci-layout }", 14, "no path"),
     ("images:\n- { image: 'x:1', from: registry, path: x }", 14, "has a path"),
     ("images:\n- { image: 'x:1', from: oci-layout, path: nosuch }", 14, "not an OCI layout"),
+    ("images:\n- { image: 'x:1', from: oci-layout, path: Dockerfile }", 14, "not an OCI layout"),
+    ("images:\n- { image: 'x:1', from: oci-layout, path: . }", 14, "not an OCI layout"),
     ("images:\n- { image: 'x:1', from: docker-archive, path: nosuch }", 14, "not a file"),
     (f"images:\n- {{ image: 'x@sha256:{'0' * 64}', from: registry }}", 14, "no tag"),
     ("images:\n- { image: 'quick:1.0.0', from: registry }", 14, "two images"),
