@@ -81,13 +81,14 @@ class Rehearsal(Protocol):
 
 @dataclass(frozen=True)
 class BuildSettings:
-    """What the person who builds decides."""
+    """What the person who builds decides. ``load``: the caller brings the images into the engine afterwards."""
 
     output: Path
     cache: Cache
     endpoint: str | None = None
     compression: Compression = field(default_factory=Compression)
     rehearse: RehearsalMode = "full"
+    load: bool = False
     lock_timeout_s: float = 0.0
     engine: BuildOptions = field(default_factory=BuildOptions)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
@@ -200,13 +201,18 @@ class _Build:
         require_space([Need(self._settings.cache.root, missing, "models to be fetched"), *needs])
 
     def _needs(self, models_size: int, largest: int, part: EnginePart | None) -> list[Need]:
-        """What the bundle takes in the output and, if it is rehearsed, in the engine while the largest model loads."""
+        """What the bundle takes in the output, and what it takes in the engine while the largest model loads.
+
+        A rehearsal has gone from the engine before images are brought there to stay, so the two need what one needs.
+        """
         layers_size = packed_size(part) if part else 0
         kit_size = models_size + layers_size + self._loader.stat().st_size
         needs = [Need(self._settings.output, kit_size, "the kit")]
-        store = self._rehearsal.store() if self._settings.rehearse == "full" else None
+        rehearsed = self._settings.rehearse == "full"
+        store = self._rehearsal.store() if rehearsed or self._settings.load else None
         if store is not None:
-            needs.append(store.need(models_size + (plain_size(part) if part else 0), largest))
+            purpose = "the rehearsal in the engine" if rehearsed else "the images in the engine"
+            needs.append(store.need(models_size + (plain_size(part) if part else 0), largest, purpose))
         return needs
 
     def _fetch(self, lock: Lock) -> tuple[tuple[LocalModel, ...], Lock]:
