@@ -139,7 +139,14 @@ class Site:
         )
 
 
-KINDS = ["docker20-buildx", "docker20-classic", "docker26-buildx", "docker28-buildx", "docker28_containerd-buildx"]
+KINDS = [
+    "docker20-buildx",
+    "docker20-classic",
+    "docker26-buildx",
+    "docker28-buildx",
+    "docker28-classic",
+    "docker28_containerd-buildx",
+]
 BUILDX = [kind for kind in KINDS if kind.endswith("buildx")]
 EACH_BUILDER = ["docker20-classic", "docker26-buildx"]
 
