@@ -74,7 +74,8 @@ class OutsideWorld:
             path = self.recipe.path_of(str(spec.path))
             taken = _as_it_is(from_layout(path, wanted, locked, self.blobs, self.progress))
         else:
-            exported, found = from_docker_archive(self.recipe.path_of(str(spec.path)), wanted, locked, self.layers)
+            path = self.recipe.path_of(str(spec.path))
+            exported, found = from_docker_archive(path, wanted, locked, self.layers, self.progress)
             taken = _over(image_over(exported, spec.name, _foreign_layer), found, exported.layers)
         self._taken[spec.image] = taken
         return taken
