@@ -121,9 +121,11 @@ def require_accepted(models: Iterable[LockedModel]) -> None:
 
 def _condition(license: LockedLicense) -> str | None:
     """What the licence itself asks for, leaving aside whether its repo is gated."""
-    if license.id in _UNSTATED or _folded(str(license.id)) in OPEN:
+    ids = [] if license.id in _UNSTATED else str(license.id).split(",")  # a card may name several
+    closed = [each for each in ids if _folded(each) not in OPEN and _folded(each) not in _UNSTATED]
+    if not closed:
         return None
-    names = [each for each in (license.name, license.id) if each]
+    names = [license.name, *closed] if license.name else closed
     fitting = (why for name in names for pattern, why in CONDITIONS if re.fullmatch(pattern, _folded(name)))
     return next(fitting, _OWN)
 

@@ -121,8 +121,7 @@ class ModelSupply:
         All of it is seen from the lock, before a byte of weights is fetched. ``before`` is the lock that this one
         replaces: what was accepted there of the same terms stays so.
         """
-        for spec, model in self._pairs(lock):
-            require_sound_listing(spec, model)
+        require_sound_listing(self._pairs(lock))
         by_recipe = frozenset(self._recipe.accept_licences)
         by_person = self._settings.accepted_licences
         models = tuple(
@@ -137,8 +136,8 @@ class ModelSupply:
         pairs = self._pairs(lock)
         snapshots = tuple(self._fetcher.fetch(model, self._of(spec), reread=reread) for spec, model in pairs)
         found = list(zip((spec for spec, _ in pairs), snapshots, strict=True))
+        require_sound(found)
         for spec, snapshot in found:
-            require_sound(spec, snapshot)
             self._catalogue.note(spec, snapshot.model, self._recipe.directory)
         return snapshots
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ssl
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,12 +28,12 @@ class Authority:
     key: Path
 
     @classmethod
-    def make(cls, folder: Path, name: str = "Acme Inspection CA") -> Authority:
-        """A new authority in ``folder``, which is made; raises TestbedError with openssl's words."""
+    def make(cls, folder: Path, name: str = "Acme Inspection CA", names: Iterable[str] = NAMES) -> Authority:
+        """A new authority in ``folder``, which is made, and a server called ``names``; raises TestbedError."""
         folder.mkdir(parents=True, exist_ok=True)
         made = cls(name, folder / "authority.pem", folder / "server.pem", folder / "server.key")
         authority_key, request, more = folder / "authority.key", folder / "server.csr", folder / "names"
-        more.write_text(f"subjectAltName={','.join(NAMES)}\n")
+        more.write_text(f"subjectAltName={','.join(names)}\n")
         new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
         usage = ["-addext", "keyUsage=critical,keyCertSign"]
         subject = ["-subj", f"/O=Acme/CN={name}"]

@@ -12,6 +12,7 @@ import http.client
 import select
 import socket
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,10 +36,20 @@ class Asked:
 
 
 class Proxy:
-    """The proxy. A context manager; ``password`` are user and password of basic auth."""
+    """The proxy. A context manager; ``password`` are user and password of basic auth.
 
-    def __init__(self, host: str = "127.0.0.1", password: tuple[str, str] | None = None) -> None:
+    ``routes`` are targets of tunnels (``HOST:PORT``) and where they lead in truth, so that names of the real world
+    stand for servers of a test.
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        password: tuple[str, str] | None = None,
+        routes: Mapping[str, str] | None = None,
+    ) -> None:
         self.asked: list[Asked] = []
+        self.routes = dict(routes or {})
         self.expected = None if password is None else _basic(*password)
         self._server = _Server((host, 0), _Handler)
         self._server.proxy = self
@@ -87,7 +98,8 @@ class _Handler(BaseHTTPRequestHandler):
         asked = self._admitted()
         if asked is None:
             return
-        host, _, port = self.path.rpartition(":")
+        routes = cast(_Server, self.server).proxy.routes
+        host, _, port = routes.get(self.path, self.path).rpartition(":")
         with socket.create_connection((host.strip("[]"), int(port)), timeout=30) as upstream:
             asked.status = 200
             self.send_response(200, "Connection established")

@@ -6,14 +6,10 @@ What came of it stands at the end of the output (``tests/faults/conftest.py``).
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from huggingface_hub import constants, file_download
-from huggingface_hub.utils import _http
 
 from bundler.builder.hub.retry import ADVANCE_BYTES
 from bundler.builder.lock import LockedModel
@@ -28,6 +24,7 @@ from tests.support.download_world import (
     REPO,
     World,
     download_world,
+    hurry_libraries,
     require_arrived,
     spec,
     write_content,
@@ -103,25 +100,27 @@ def test_row(row: Row, tmp_path: Path, content: Path, outcome: Outcome) -> None:
         outcome(row.name, sum(struck), what)
 
 
-class Hurried:
-    """The module ``time`` as a library sees it that pauses by itself."""
+#: The Hub's client asks for no ranges by itself, and goes on for ever as long as a byte comes now and then.
+_BY_WAYS = [
+    pytest.param(way, row, marks=[pytest.mark.xfail(run=False, reason="the Hub's client has no stall limit")])
+    if way == "hub" and Kind.SLOW in row.kinds
+    else (way, row)
+    for way in ("hf_transfer", "hub")
+    for row in ROWS
+    if way != "hub" or not row.ranges
+]
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(time, name)
 
-    def sleep(self, seconds: float) -> None:
-        """Do not."""
-
-
-@pytest.mark.parametrize("way", ["hf_transfer", "hub"])
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+@pytest.mark.parametrize(
+    ("way", "row"),
+    _BY_WAYS,
+    ids=lambda value: value if isinstance(value, str) else value.name,
+)
 def test_row_by_another_way(
-    row: Row, way: str, tmp_path: Path, content: Path, outcome: Outcome, monkeypatch: pytest.MonkeyPatch
+    way: str, row: Row, tmp_path: Path, content: Path, outcome: Outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whichever downloader a person insists on: the locked bytes, or an error that says what to do."""
-    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.5)
-    for library in (file_download, _http):
-        monkeypatch.setattr(library, "time", Hurried())
+    hurry_libraries(monkeypatch)
     with download_world(tmp_path, content, **row.hub) as world:
         model = locked(world)
         world.hub.faults.add(*row.faults)
@@ -137,6 +136,7 @@ def test_row_by_another_way(
             what = "arrives"
         struck = sum(world.hub.faults.struck(kind) for kind in row.kinds)
         assert struck
+        assert way in world.ways
         world.require_sound_store()
         outcome(f"{way}: {row.name}", struck, what)
 

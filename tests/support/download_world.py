@@ -11,23 +11,28 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from concurrent.futures import TimeoutError as FutureTimeoutError
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
+from huggingface_hub import constants, file_download
+from huggingface_hub.utils import _http
+
 from bundler.builder.hub.choose import Chosen
 from bundler.builder.hub.credentials import Credentials, gather
+from bundler.builder.hub.downloader import Downloader
 from bundler.builder.hub.endpoints import parse_endpoint
-from bundler.builder.hub.fetch import Fetcher, Snapshot
+from bundler.builder.hub.fetch import Choice, Fetcher, Snapshot
 from bundler.builder.hub.hub_source import HubSource
 from bundler.builder.hub.limits import Limits
+from bundler.builder.hub.part import Part
 from bundler.builder.hub.retry import RetryPolicy
-from bundler.builder.hub.source import Source
+from bundler.builder.hub.source import HttpFile, Source
 from bundler.builder.hub.store import ModelStore
-from bundler.builder.lock import LockedModel
+from bundler.builder.lock import LockedFile, LockedModel
 from bundler.builder.recipe_models import ModelSpec
 from bundler.core.progress import SilentProgress
 from testbed.hub import Hub
@@ -37,6 +42,8 @@ from tests.support.safetensors_files import safetensors_file
 Result = TypeVar("Result")
 #: For one model over loopback, whatever goes wrong with it.
 PATIENCE_S = 40.0
+#: Variables with authorities, which libraries in processes of their own don't know; the ways differ where one is set.
+AUTHORITIES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 REPO = "acme/tiny"
 WEIGHTS = "model.safetensors"
 #: Three ranges of the ranged downloader, which has none below 4 MiB.
@@ -94,6 +101,8 @@ class World:
     policy: RetryPolicy = HASTY
     clock: NoWaiting = field(default_factory=NoWaiting)
     progress: Listening = field(default_factory=Listening)
+    #: Names of the downloaders that had an attempt.
+    ways: set[str] = field(default_factory=set)
 
     @property
     def store(self) -> ModelStore:
@@ -125,7 +134,7 @@ class World:
     ) -> Snapshot:
         """Everything that ``bundler fetch`` does with one model, in this process."""
         limits = Limits.of(self.policy, connections, clock=self.clock)
-        fetcher = Fetcher(self.store, Chosen(limits, way, ca_bundle), limits, self.progress)
+        fetcher = Fetcher(self.store, _Noting(Chosen(limits, way, ca_bundle), self.ways), limits, self.progress)
         return in_time(lambda: fetcher.fetch(model, sources), limits.halt.set)
 
     def require_sound_store(self) -> None:
@@ -135,22 +144,40 @@ class World:
                 assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name
 
 
+class _Noting:
+    """Notes which downloader is chosen."""
+
+    def __init__(self, choice: Choice, ways: set[str]) -> None:
+        self._choice, self._ways = choice, ways
+
+    def downloader(self, file: LockedFile, remote: HttpFile, part: Part, attempt: int) -> Downloader:
+        """The one for this attempt."""
+        chosen = self._choice.downloader(file, remote, part, attempt)
+        self._ways.add(chosen.name)
+        return chosen
+
+
 def in_time(action: Callable[[], Result], stop: Callable[[], None], limit_s: float = PATIENCE_S) -> Result:
     """What ``action`` gives or raises; fails with what its threads are at where it takes longer than ``limit_s``."""
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(action)
+    ended: Future[Result] = Future()
+
+    def run() -> None:
         try:
-            return running.result(limit_s)
-        except FutureTimeoutError:
-            if running.done():
-                raise
-            stacks = [
-                f"{thread.name}:\n{''.join(traceback.format_stack(frame)[-6:])}"
-                for thread in threading.enumerate()
-                if (frame := sys._current_frames().get(thread.ident or 0))
-            ]
-            stop()
-            raise AssertionError(f"not over after {limit_s:.0f} s:\n" + "\n".join(stacks)) from None
+            ended.set_result(action())
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            ended.set_exception(error)
+
+    threading.Thread(target=run, name="the test's download", daemon=True).start()
+    if not wait([ended], limit_s).done:
+        frames = sys._current_frames()
+        stacks = [
+            f"{thread.name}:\n{''.join(traceback.format_stack(frames[thread.ident])[-6:])}"
+            for thread in threading.enumerate()
+            if thread.ident in frames and not thread.name.startswith(("MainThread", "hub (", "silent"))
+        ]
+        stop()
+        raise AssertionError(f"not over after {limit_s:.0f} s:\n" + "\n".join(stacks))
+    return ended.result()
 
 
 def spec(**changes: object) -> ModelSpec:
@@ -166,6 +193,25 @@ def require_arrived(snapshot: Snapshot, content: Path) -> None:
         here = snapshot.path(file).read_bytes()
         assert here == (content / file.path).read_bytes(), file.path
         assert file.sha256 == hashlib.sha256(here).hexdigest()
+
+
+class _Hurried:
+    """The module ``time`` as a library sees it that pauses by itself."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)
+
+    def sleep(self, seconds: float) -> None:
+        """Do not."""
+
+
+def hurry_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the Hub's client wait as little as we do, and let no authority of this machine keep hf_transfer away."""
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", HASTY.timeout_s)
+    for library in (file_download, _http):
+        monkeypatch.setattr(library, "time", _Hurried())
+    for name in AUTHORITIES:
+        monkeypatch.delenv(name, raising=False)
 
 
 @contextmanager

@@ -43,6 +43,8 @@ class Row:
     #: Options of the server.
     hub: dict[str, object] = field(default_factory=dict)
     connections: int = 4
+    #: Only somebody who asks for ranges can meet it.
+    ranges: bool = False
 
     @property
     def kinds(self) -> list[Kind]:
@@ -113,14 +115,20 @@ ROWS: tuple[Row, ...] = (
     Row("a byte too many, always", _always(Kind.WRONG_LENGTH, by=1), Refused(rf"{_TRIED} .*9,437,185 bytes"), 2),
     Row("a wrong byte, once", (Fault(LFS, Kind.WRONG_BYTES, after=5 * MIB),), Arrives()),
     Row("a wrong byte, always", _always(Kind.WRONG_BYTES, after=5 * MIB), Refused("came twice with another digest"), 2),
-    Row("ranges ignored", _always(Kind.NO_RANGES), Arrives()),
+    Row("ranges ignored", _always(Kind.NO_RANGES), Arrives(), ranges=True),
     Row(
         "ranges ignored after a cut",
         (Fault(LFS, Kind.CUT, after=3 * MIB), *_always(Kind.NO_RANGES)),
         Arrives(),
     ),
-    Row("another range than asked for, twice", _twice(Kind.WRONG_RANGE), Arrives(), 2),
-    Row("another range than asked for, always", _always(Kind.WRONG_RANGE), Refused(rf"{_TRIED} .*was asked for"), 2),
+    Row("another range than asked for, twice", _twice(Kind.WRONG_RANGE), Arrives(), 2, ranges=True),
+    Row(
+        "another range than asked for, always",
+        _always(Kind.WRONG_RANGE),
+        Refused(rf"{_TRIED} .*was asked for"),
+        2,
+        ranges=True,
+    ),
     Row(
         "changed between attempts, and back",
         (Fault(LFS, Kind.CUT, after=3 * MIB), Fault(LFS, Kind.CHANGED, times=2)),
@@ -142,6 +150,7 @@ ROWS: tuple[Row, ...] = (
         Arrives(),
         hub={"link_ttl_s": 0.4, "bytes_per_s": 8 * MIB},
         connections=1,
+        ranges=True,
     ),
     Row("HTML in the place of weights, twice", _twice(Kind.HTML), Arrives(), 2),
     Row("HTML in the place of weights, always", _always(Kind.HTML), Refused(rf"{_TRIED} .*web page"), 2),

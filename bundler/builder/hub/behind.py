@@ -10,7 +10,7 @@ from bundler.builder.hub.digests import Digests, digests_of
 from bundler.builder.hub.downloader import Order
 from bundler.builder.hub.hashing import HashingBehind
 
-#: The end of what is written may be half a page, or half of what the writer has in hand.
+#: Before a hole, the last page may be half written, or what the writer has in hand.
 _SLACK_BYTES = 4 << 20
 
 
@@ -51,8 +51,6 @@ class Behind:
     def _ready(self) -> int:
         """Bytes from the start that are there for certain, as far as the file system knows."""
         end = os.fstat(self._descriptor).st_size
-        if self._whole:
+        if self._whole or self._in_order or not end:
             return end
-        if not self._in_order and end:
-            end = os.lseek(self._descriptor, 0, os.SEEK_HOLE)
-        return max(0, end - _SLACK_BYTES)
+        return max(0, os.lseek(self._descriptor, 0, os.SEEK_HOLE) - _SLACK_BYTES)

@@ -31,17 +31,16 @@ class Chosen:
     def __init__(self, limits: Limits, way: str = "auto", ca_bundle: Path | None = None) -> None:
         self._limits = limits
         self._way = way
+        self._ca_bundle = ca_bundle
         self._http = Http(limits.policy, limits.connections, ca_bundle)
         self._ranged = Ranged(self._http, limits)
-        # Libraries in processes of their own know nothing of these.
-        known = any(os.environ.get(name) for name in _AUTHORITIES) or ca_bundle is not None
-        self._foreign = not known and limits.rate.bytes_per_s is None
+        self._authorities = ca_bundle is not None or any(os.environ.get(name) for name in _AUTHORITIES)
 
     def downloader(self, file: LockedFile, remote: HttpFile, part: Part, attempt: int) -> Downloader:
         """The one for this attempt (from 1)."""
         way = self._way_for(file, remote, part) if attempt == 1 else "ranged"
         if way == "hub" and remote.hub:
-            return HubClient(self._limits)
+            return HubClient(self._limits, self._ca_bundle)
         if way == "xet" and remote.hub and self._may_be_foreign(remote):
             return Xet(self._http, self._limits, self._ranged)
         if way == "hf_transfer" and file.size and self._may_be_foreign(remote):
@@ -54,4 +53,7 @@ class Chosen:
         return "xet" if remote.hub and file.size > _LARGEST_PLAIN and not part.here() else "ranged"
 
     def _may_be_foreign(self, remote: HttpFile) -> bool:
-        return self._foreign and proxy_for(remote.url) is None
+        """Whether a library in a process of its own would do what was asked: it knows of no limit, and of TLS its own."""
+        if self._limits.rate.bytes_per_s is not None or proxy_for(remote.url) is not None:
+            return False
+        return not (self._authorities and remote.url.startswith("https:"))

@@ -36,6 +36,10 @@ _BY_STATUS = {
 }
 
 
+class ExpiredError(TransientError):
+    """A signed address opens nothing any more; its source has another one."""
+
+
 def refused(status: int, headers: Mapping[str, str], url: str, *, expires: bool) -> Exception:
     """The error for an answer that is no success; ``expires`` says that the address was a signed one."""
     host = urlsplit(url).hostname
@@ -45,7 +49,7 @@ def refused(status: int, headers: Mapping[str, str], url: str, *, expires: bool)
     if status == 416:
         return TransientError(f"{host} has a shorter file than the locked one (HTTP 416)")
     if expires and status in EXPIRED:
-        return TransientError(f"{host} says that its signed address has expired (HTTP {status})")
+        return ExpiredError(f"{host} says that its signed address has expired (HTTP {status})")
     unknown = f"{host} refuses (HTTP {status})", "check the address, or take another source"
     what, remedy = _BY_CODE.get(headers.get("X-Error-Code", ""), _BY_STATUS.get(status, unknown))
     return DownloadError(what, where=told(url), remedy=remedy)
@@ -65,8 +69,8 @@ def translated(url: str, timeout_s: float, proxy: str | None) -> Iterator[None]:
 _TOLD: tuple[tuple[type[Exception], str], ...] = (
     (exceptions.NameResolutionError, "the name {host} is not found (DNS)"),
     (exceptions.NewConnectionError, "no connection to {host} ({cause})"),
-    (exceptions.ConnectTimeoutError, "no connection to {host} in {timeout_s:.0f} s"),
-    (exceptions.ReadTimeoutError, "not a byte from {host} in {timeout_s:.0f} s"),
+    (exceptions.ConnectTimeoutError, "no connection to {host} in {timeout_s:g} s"),
+    (exceptions.ReadTimeoutError, "not a byte from {host} in {timeout_s:g} s"),
     (exceptions.ProtocolError, "{host} broke the connection off ({cause})"),
     (exceptions.HTTPError, "{host}: {cause}"),
 )
@@ -117,6 +121,8 @@ def _cause(error: BaseException) -> str:
         if inner is None or inner is error:
             break
         error = inner
+    if isinstance(error, exceptions.IncompleteRead):
+        return f"{error.expected:,} bytes were still to come"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return " ".join(str(error).split()) or type(error).__name__

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import BinaryIO, cast
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ from bundler.builder.hub.file_failures import refused
 from bundler.builder.hub.limits import Limits
 from bundler.builder.hub.proxies import is_signed, told
 from bundler.builder.hub.retry import TransientError
+from bundler.builder.hub.web import web
 from bundler.core.errors import DownloadError
 
 
@@ -27,11 +29,13 @@ class HubClient:
 
     name = "hub"
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, ca_bundle: Path | None = None) -> None:
         self._limits = limits
+        self._ca_bundle = ca_bundle
 
     def bring(self, order: Order) -> Digests:
         """See `bundler.builder.hub.downloader.Downloader`; what was here of the part is brought anew."""
+        web(self._ca_bundle, self._limits.policy.timeout_s)  # what the client takes its connections from
         headers, size = dict(order.remote.headers), order.file.size
         with Behind(order, in_order=True) as behind, order.part.path.open("r+b", buffering=0) as raw:
             sink = cast("BinaryIO", _Sink(cast("BinaryIO", raw), order, self._limits))

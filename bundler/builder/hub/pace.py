@@ -23,5 +23,5 @@ class Pace:
         speed = self._came / self._waited_s
         if speed < self._policy.stall:
             window = self._policy.stall_window_s
-            raise TransientError(f"{self._host} sends next to nothing ({speed:.0f} bytes/s over {window:.0f} s)")
+            raise TransientError(f"{self._host} sends next to nothing ({speed:.0f} bytes/s over {window:g} s)")
         self._waited_s, self._came = 0.0, 0

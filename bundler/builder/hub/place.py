@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from bundler.builder.hub.file_failures import ExpiredError
 from bundler.builder.hub.http import Answer, Http
 from bundler.builder.hub.proxies import told
 from bundler.builder.hub.retry import TransientError
@@ -26,9 +27,11 @@ class Place:
         if known is not None:
             try:
                 return self._http.open(self._remote, headers, known)
-            except (TransientError, DownloadError):
-                # Expired, or a server of many that is gone: the source knows, and says what is wrong if it is not that.
+            except (ExpiredError, DownloadError):
+                self._forget(known)  # the source knows a new one, or says what else is wrong
+            except TransientError:
                 self._forget(known)
+                raise
         answer = self._http.open(self._remote, headers)
         if answer.url != self._remote.url:
             self._known = answer.url

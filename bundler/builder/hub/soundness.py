@@ -8,7 +8,7 @@ insist on (``allow:``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from bundler.builder.hub.fetch import Snapshot
@@ -67,21 +67,24 @@ def content_problems(spec: ModelSpec, snapshot: Snapshot) -> list[Problem]:
     return found
 
 
-def require_sound_listing(spec: ModelSpec, locked: LockedModel) -> None:
-    """Raise DownloadError with all that the lock alone tells against the model."""
-    _require_none(spec, listing_problems(spec, locked))
+def require_sound_listing(models: Iterable[tuple[ModelSpec, LockedModel]]) -> None:
+    """Raise DownloadError with all that the lock alone tells against the models."""
+    _require_none({spec.name: listing_problems(spec, locked) for spec, locked in models})
 
 
-def require_sound(spec: ModelSpec, snapshot: Snapshot) -> None:
-    """Raise DownloadError with all that the model's files tell against it."""
-    _require_none(spec, content_problems(spec, snapshot))
+def require_sound(models: Iterable[tuple[ModelSpec, Snapshot]]) -> None:
+    """Raise DownloadError with all that the models' files tell against them."""
+    _require_none({spec.name: content_problems(spec, snapshot) for spec, snapshot in models})
 
 
-def _require_none(spec: ModelSpec, problems: Sequence[Problem]) -> None:
+def _require_none(found: Mapping[str, Sequence[Problem]]) -> None:
+    wrong = [name for name, problems in found.items() if problems]
+    problems = [problem for each in found.values() for problem in each]
     if problems:
+        which = f"model {wrong[0]} is not a whole model" if len(wrong) == 1 else f"{len(wrong)} models are not whole"
         count = "one finding" if len(problems) == 1 else f"{len(problems)} findings"
         raise DownloadError(
-            f"model {spec.name} is not a whole model: {count}",
+            f"{which}: {count}",
             where=problems[0].where,
             remedy="mend what is named above, in recipe.yaml or at the source, then type the same command again",
             problems=problems,

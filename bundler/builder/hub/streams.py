@@ -18,7 +18,8 @@ from bundler.builder.hub.retry import ADVANCE_BYTES, TransientError
 from bundler.builder.hub.team import Team
 from bundler.builder.lock import LockedFile
 
-_PIECE_BYTES = 256 << 10
+#: Below the 128 KiB from which on glibc maps memory anew for each piece, or keeps much of it for each thread.
+_PIECE_BYTES = 120 << 10
 #: So much may have to be brought again, by each connection, after a kill.
 _MARK_BYTES = 64 << 10
 
@@ -93,6 +94,7 @@ class Streams:
             with self._reading({}) as answer:  # a range of an encoded file is of no use
                 self._whole(answer)
         if not self._team.over.is_set():
+            self._team.advanced()
             self._team.finished()
 
     def _asked(self, start: int, end: int) -> dict[str, str]:
@@ -138,7 +140,7 @@ class Streams:
         self._part.write(segment, piece)
         if self._part.unmarked(segment) >= _MARK_BYTES:
             self._part.mark(segment)
-        self._team.advanced()
+            self._team.advanced()
 
     @contextmanager
     def _reading(self, headers: dict[str, str]) -> Iterator[Answer]:

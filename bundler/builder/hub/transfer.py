@@ -20,6 +20,7 @@ from bundler.builder.hub.proxies import same_origin
 _RANGE_SIZE = 4 << 20
 _PROGRAM = """
 import hf_transfer
+told(0)
 hf_transfer.download(job["url"], job["path"], job["connections"], job["range_size"], headers=job["headers"], callback=told)
 """
 

@@ -90,6 +90,12 @@ def test_licences_that_nobody_needs_to_accept(id: str | None) -> None:
     require_accepted([with_acceptance(model(license(id)), [], [])])
 
 
+def test_a_card_may_name_several() -> None:
+    assert conditions(license("mit, apache-2.0")) is None
+    assert conditions(license("mit, cc-by-nc-4.0")) == "no commercial use"
+    assert licence_id(model(license("mit, cc-by-nc-4.0"))) == "mit, cc-by-nc-4.0"
+
+
 def test_the_lists_do_not_contradict_each_other() -> None:
     import re
 

@@ -108,7 +108,7 @@ def test_a_shell_of_72_kb_is_no_model(tmp_path: Path) -> None:
     assert problem.what == "is a shell, not a model: 12 files, 72,104 bytes, none of them weights"
     assert "allow: [no-weights]" in problem.remedy
     with pytest.raises(DownloadError, match="model tiny is not a whole model: one finding") as caught:
-        require_sound_listing(spec(), made.model)
+        require_sound_listing([(spec(), made.model)])
     assert caught.value.exit_code == 4
 
 
@@ -183,10 +183,19 @@ def test_all_findings_at_once(tmp_path: Path) -> None:
         "tiny/model-00003-of-00003.safetensors",
     ]
     made = snapshot(tmp_path, files)
-    for require in (lambda: require_sound_listing(wanted, made.model), lambda: require_sound(wanted, made)):
+    for require in (lambda: require_sound_listing([(wanted, made.model)]), lambda: require_sound([(wanted, made)])):
         with pytest.raises(DownloadError, match="3 findings") as caught:
             require()
         assert {*caught.value.problems} < {*problems}
+
+
+def test_all_models_are_judged_before_anything_is_said(tmp_path: Path) -> None:
+    shell, whole = snapshot(tmp_path, {"config.json": b"{}"}), snapshot(tmp_path, PLAIN)
+    pairs = [(spec(), shell.model), (spec(name="good"), whole.model), (spec(name="other"), shell.model)]
+    with pytest.raises(DownloadError, match="2 models are not whole: 2 findings") as caught:
+        require_sound_listing(pairs)
+    assert [each.where.split(",")[0] for each in caught.value.problems] == ["model tiny", "model other"]
+    require_sound_listing(pairs[1:2])
 
 
 # What a recipe says.
