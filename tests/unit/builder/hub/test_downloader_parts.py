@@ -48,12 +48,11 @@ def test_an_address_is_told_without_what_opens_it() -> None:
     assert not is_signed("https://h.example/f?download=true")
 
 
-def test_a_user_comes_from_the_address_or_from_netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "netrc").write_text("machine mirror.example login ann password secret\n")
+def test_a_user_comes_from_the_address_and_not_from_netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "netrc").write_text("default login ann password secret\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    assert authorization("https://mirror.example/x") == {"authorization": "Basic YW5uOnNlY3JldA=="}
     assert authorization("https://bob:pw@other.example/x") == {"authorization": "Basic Ym9iOnB3"}
-    assert authorization("https://other.example/x") == {}
+    assert authorization("https://other.example/x") == {}, "a signed address would be refused with it"
 
 
 def test_proxies_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
