@@ -115,7 +115,8 @@ def test_a_full_disk(
         model = world.source().resolve(spec())
         must = Refused("No space left on device", exit_code=10)
         what = refusal(lambda: world.fetch(model, [world.source()], way), must)
-        assert shutil.disk_usage(disk).free < 1 << 20
+        # hf_transfer may have filled the disk so well that no journal had room, and its part was of no use.
+        assert way == "hf_transfer" or shutil.disk_usage(disk).free < 1 << 20
         # hf_transfer tells it in words of its own, which count as a failed attempt; the next one meets the disk itself.
         assert len(world.clock.slept) == (way == "hf_transfer"), "to try again is of no use"
         outcome(f"disk full{'' if way == 'auto' else f', by {way}'}", 1 + len(world.clock.slept), what)
