@@ -37,7 +37,7 @@ from tests.support.download_world import (
 )
 from tests.support.fault_rows import LFS, RESOLVE, ROWS
 
-SEEDS = 24
+SEEDS = 60
 SOAK_SEEDS = 400
 #: Of one attempt and one connection; with the budget of a real run each seed would take minutes.
 IMPATIENT = replace(HASTY, attempts=3, timeout_s=0.5, stall_window_s=0.4)
