@@ -12,19 +12,27 @@ from bundler.builder.lock import LockedFile
 from bundler.core.digest import CHUNK_BYTES
 
 _FICLONE = 0x40049409  # ioctl_ficlonerange(2)
-_CANNOT = {errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY, errno.EPERM, errno.EMLINK, errno.EACCES}
+_READABLE = 0o444
+_CANNOT = {
+    errno.EOPNOTSUPP,
+    errno.EXDEV,
+    errno.EINVAL,
+    errno.ENOTTY,
+    errno.EPERM,
+    errno.EMLINK,
+    errno.EACCES,
+    errno.ENOSYS,
+}
 
 
 def take_local(located: LocalFile, target: Path, file: LockedFile) -> Digests:
     """Make ``target`` hold what ``located`` holds, and give its digests; raises OSError for either place.
 
-    A reflink is tried first. A hard link is made for files that are ``ours`` alone: to share a file with somebody who
-    may write into it would hand every later change on to the store.
+    Space is taken once where the file system can: by a reflink, else by a hard link. A link shares what its owner may
+    do to the file later; that is seen, since content is compared whenever it is used.
     """
     source = located.path.resolve()
-    if located.ours and _moved(source, target):
-        return digests_of(target, file)
-    if _cloned(source, target):
+    if (located.ours and _moved(source, target)) or _cloned(source, target) or _linked(source, target):
         return digests_of(target, file)
     digests = Digests(file)
     with source.open("rb") as reading, target.open("wb") as writing:
@@ -32,6 +40,20 @@ def take_local(located: LocalFile, target: Path, file: LockedFile) -> Digests:
             digests.update(chunk)
             writing.write(chunk)
     return digests
+
+
+def _linked(source: Path, target: Path) -> bool:
+    """Only what everybody may read: models are mounted into containers whose users are anybody."""
+    if source.stat().st_mode & _READABLE != _READABLE:
+        return False
+    target.unlink(missing_ok=True)
+    try:
+        target.hardlink_to(source)
+    except OSError as error:
+        if error.errno in _CANNOT:
+            return False
+        raise
+    return True
 
 
 def _moved(source: Path, target: Path) -> bool:

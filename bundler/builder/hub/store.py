@@ -109,7 +109,8 @@ class ModelStore:
         stored.path.parent.mkdir(parents=True, exist_ok=True)
         with whole.open("rb") as stream:
             os.fsync(stream.fileno())
-        whole.chmod(_OBJECT_MODE)
+        if whole.stat().st_nlink == 1:  # the mode of a file that somebody else has too is theirs
+            whole.chmod(_OBJECT_MODE)
         whole.replace(stored.path)
         sync_directory(stored.path.parent)
         if file.git_sha1 is not None:

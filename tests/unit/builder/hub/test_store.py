@@ -119,16 +119,29 @@ def test_a_full_disk_is_told_with_its_place(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ours", [True, False])
-def test_a_local_file_is_taken_and_its_owner_keeps_what_is_theirs(tmp_path: Path, ours: bool) -> None:
-    source, target = tmp_path / "source", tmp_path / "target"
+@pytest.mark.parametrize(("way", "mode"), [("shared", 0o644), ("copied", 0o644), ("private", 0o600)])
+def test_a_local_file_is_taken_and_its_owner_keeps_what_is_theirs(
+    store: ModelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ours: bool, way: str, mode: int
+) -> None:
+    source, part = tmp_path / "source", store.part(BY_SHA256).path
     source.write_bytes(CONTENT)
-    link = tmp_path / "link"
-    link.symlink_to(source)
-    digests = take_local(LocalFile(link, ours=ours), target, BY_SHA256)
+    source.chmod(mode)
+    (tmp_path / "link").symlink_to(source)
+    part.parent.mkdir(parents=True)
+    if way == "copied":
+        for name in ("_linked", "_cloned", "_moved"):
+            monkeypatch.setattr(f"bundler.builder.hub.local_copy.{name}", lambda *_: False)
+    digests = take_local(LocalFile(tmp_path / "link", ours=ours), part, BY_SHA256)
     assert digests.fit()
-    assert target.read_bytes() == CONTENT
-    assert not target.is_symlink()
-    if not ours:
-        assert source.stat().st_ino != target.stat().st_ino
-        source.write_bytes(b"changed later")
-        assert target.read_bytes() == CONTENT
+    stored = store.keep(part, BY_SHA256, digests)
+    assert stored.path.read_bytes() == CONTENT
+    assert not stored.path.is_symlink()
+    assert stored.path.stat().st_mode & 0o444 == 0o444
+    if ours and way != "copied":
+        assert not source.exists()
+        return
+    assert source.stat().st_mode & 0o777 == mode
+    shared = source.stat().st_ino == stored.path.stat().st_ino
+    assert shared or way != "shared" or source.stat().st_blocks == stored.path.stat().st_blocks
+    source.write_bytes(b"x" + CONTENT[1:])
+    assert (store.require(BY_SHA256) is None) == shared, "what its owner did to a shared file is seen"
