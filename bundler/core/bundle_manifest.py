@@ -19,6 +19,7 @@ from bundler.core.tarball import require_canonical_name
 
 FORMAT_VERSION = 1
 LAYOUTS = ("plain", "hub-cache")
+MANIFEST_WRITERS = ("ours", "source")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
 
 
@@ -55,7 +56,10 @@ class BundledModel:
 
 @dataclass(frozen=True)
 class BundledImage:
-    """An image of the bundle; ``kind`` is ``base``, ``app`` or ``foreign``; ``models`` names those inside it."""
+    """An image of the bundle; ``kind`` is ``base``, ``app`` or ``foreign``; ``models`` names those inside it.
+
+    ``manifest`` says whose it is: ``ours``, or the image's ``source`` had it and it was kept. None: not recorded.
+    """
 
     reference: Reference
     kind: str
@@ -64,6 +68,7 @@ class BundledImage:
     plain_manifest_digest: Digest
     layers: tuple[Layer, ...]
     models: tuple[str, ...]
+    manifest: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -144,7 +149,9 @@ def render_bundle_manifest(manifest: BundleManifest) -> bytes:
 
 
 def _image_json(image: BundledImage) -> dict[str, Any]:
+    recorded = {} if image.manifest is None else {"manifest": image.manifest}
     return {
+        **recorded,
         "reference": str(image.reference),
         "kind": image.kind,
         "manifest_digest": str(image.manifest_digest),
@@ -245,6 +252,7 @@ def _parse_image(fields: Fields, known_models: frozenset[str]) -> BundledImage:
         plain_manifest_digest=fields.digest("plain_manifest_digest"),
         layers=tuple(_parse_layer(item) for item in fields.objects("layers")),
         models=models,
+        manifest=fields.optional_choice("manifest", MANIFEST_WRITERS),
     )
 
 

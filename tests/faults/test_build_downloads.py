@@ -7,7 +7,6 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,13 +27,8 @@ from tests.support.watched_build import in_step, noted, watched
 
 WEIGHTS = "/lfs/*model.safetensors"
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens
-#: The program as it is, but for the waiting between two attempts.
-IMPATIENT = """
-from bundler.builder.hub.retry import SystemClock
-SystemClock.sleep = lambda clock, seconds: None
-from bundler.__main__ import main
-main()
-"""
+#: Not to wait long between two attempts.
+IMPATIENT = ("--retry-delay", "1ms")
 
 
 @pytest.fixture(scope="module")
@@ -87,12 +81,12 @@ def build(
     site: BuildSite, *options: str, env: dict[str, str] | None = None, hub: bool = True
 ) -> subprocess.CompletedProcess[str]:
     """A build without a rehearsal and without waiting."""
-    _, _, _, *arguments = site.command("--rehearse", "off", *options)
+    command = site.command("--rehearse", "off", *IMPATIENT, *options)
     if not hub:
-        at = arguments.index("--endpoint")
-        del arguments[at : at + 2]
+        at = command.index("--endpoint")
+        del command[at : at + 2]
     return subprocess.run(
-        [sys.executable, "-c", IMPATIENT, *arguments],
+        command,
         env={**site.environment(), **(env or {})},
         capture_output=True,
         text=True,
@@ -376,7 +370,7 @@ def test_an_engine_that_is_not_there(site: BuildSite, tmp_path: Path) -> None:
 def test_two_builds_of_one_name_say_so_and_of_one_model_wait(site: BuildSite, tmp_path: Path) -> None:
     other = write_recipe(tmp_path / "other")
     (other / "recipe.yaml").write_text(RECIPE.replace("name: small", "name: other", 1))
-    site.hub.faults.add(Fault(WEIGHTS, Kind.STALL, times=1, after=1000, stall_s=5))
+    site.hub.faults.add(Fault(WEIGHTS, Kind.STALL, times=1, after=1000, stall_s=15))
     beside = BuildSite(tmp_path, site.engine, site.hub)
     shutil.move(str(other), str(beside.recipe))
     environment = {"XDG_CACHE_HOME": str(site.root / "cache")}

@@ -30,8 +30,8 @@ from tests.support.fetch_site import FetchSite, require_fetched
 
 TOKEN = "hf_XwQ7cVbLsecretK3yRnP"
 PASSWORD = "pAss/wordThatIsSecret9"
-SIZE = 6 << 20
-SPEED = 5 << 20
+SIZE = 3 << 20
+SPEED = 3 << 20
 REAL = "huggingface.co:443"
 REAL_CDN = "cdn-lfs.huggingface.co"
 
@@ -67,7 +67,7 @@ class Watch:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._ended.wait(0.01):
+        while not self._ended.wait(0.05):
             for folder in Path("/proc").glob("[0-9]*"):
                 try:
                     self.command_lines.add((folder / "cmdline").read_bytes())
@@ -252,3 +252,26 @@ def test_the_token_of_the_hub_itself(tmp_path: Path, content: Path, way: str, gi
         code, output, complaint, watch = again.run()
         assert code == 0, complaint
         again._search(output + complaint, watch)
+
+
+def test_a_git_server_with_lfs(tmp_path: Path, content: Path) -> None:
+    """A password of ``~/.netrc``, which git reads itself; its CDN is another host."""
+    (content / ".gitattributes").write_text("*.safetensors filter=lfs diff=lfs merge=lfs -text\n")
+    with Hub([gated(content)], tokens=[TOKEN], cdn_host="127.0.0.2", all_bytes_per_s=SPEED) as hub:
+        hub.faults.add(Fault("*/git-upload-pack", Kind.STALL, times=None, stall_s=0.5))
+        site = FetchSite(tmp_path, hub)
+        recipe = site.recipe / "recipe.yaml"
+        source = f"    sources: [ {{ git: '{hub.endpoint}/git/{REPO}.git' }} ]\n"
+        recipe.write_text(recipe.read_text().replace("    revision: main\n", f"    revision: main\n{source}"))
+        netrc = tmp_path / "home" / ".netrc"
+        netrc.parent.mkdir()
+        netrc.write_text(f"machine 127.0.0.1 login ann password {TOKEN}\n")
+        netrc.chmod(0o600)
+        case = Case(site, TOKEN, env={"HF_TOKEN": TOKEN}, endpoints=[], own=[netrc])
+        code, output, complaint, watch = case.run()
+        assert code == 0, complaint
+        require_fetched(output, content)
+        case._search(output + complaint, watch)
+        assert watch.environments, "git was seen"
+        header = base64.b64encode(f"ann:{TOKEN}".encode()).decode()
+        require_only_to(hub, f"Basic {header}", [])

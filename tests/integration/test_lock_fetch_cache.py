@@ -18,13 +18,6 @@ from testbed.hub import Hub
 from testbed.hub_repo import HubRepo
 from tests.support.build_site import REPO, write_model, write_recipe
 
-IMPATIENT = """
-from bundler.builder.hub.retry import SystemClock
-SystemClock.sleep = lambda clock, seconds: None
-from bundler.__main__ import main
-main()
-"""
-
 
 @dataclass(frozen=True)
 class Place:
@@ -50,7 +43,7 @@ class Place:
         environment = {**os.environ, "XDG_CACHE_HOME": str(self.root / "cache"), "HF_ENDPOINT": self.hub.endpoint}
         environment.pop("HF_TOKEN", None)
         return subprocess.run(
-            [sys.executable, "-c", IMPATIENT, *arguments],
+            [sys.executable, "-m", "bundler", *arguments],
             env={**environment, "HOME": str(self.root), **(env or {})},
             capture_output=True,
             text=True,
@@ -181,7 +174,7 @@ def test_a_directory_that_was_brought_serves_without_a_network(place: Place) -> 
 
 def test_a_recipe_names_alternatives_and_the_output_says_which_one_served(place: Place) -> None:
     place.edit("revision: main", "sources: [ { endpoint: 'http://127.0.0.1:9' }, hub ]\n    revision: main")
-    done = place.run("fetch", str(place.recipe), "--attempts", "2")
+    done = place.run("fetch", str(place.recipe), "--retry-delay", "1ms")
     assert done.returncode == 0, done.stderr
     assert f"from {place.hub.endpoint}" in done.stderr
 

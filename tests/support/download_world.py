@@ -17,6 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
+from huggingface_hub import constants, file_download
+from huggingface_hub.utils import _http
+
 from bundler.builder.hub.choose import Chosen
 from bundler.builder.hub.credentials import Credentials, gather
 from bundler.builder.hub.downloader import Downloader
@@ -169,7 +173,7 @@ def in_time(action: Callable[[], Result], stop: Callable[[], None], limit_s: flo
         stacks = [
             f"{thread.name}:\n{''.join(traceback.format_stack(frames[thread.ident])[-6:])}"
             for thread in threading.enumerate()
-            if thread.ident in frames
+            if thread.ident in frames and not thread.name.startswith(("MainThread", "hub (", "silent"))
         ]
         stop()
         raise AssertionError(f"not over after {limit_s:.0f} s:\n" + "\n".join(stacks))
@@ -189,6 +193,25 @@ def require_arrived(snapshot: Snapshot, content: Path) -> None:
         here = snapshot.path(file).read_bytes()
         assert here == (content / file.path).read_bytes(), file.path
         assert file.sha256 == hashlib.sha256(here).hexdigest()
+
+
+class _Hurried:
+    """The module ``time`` as a library sees it that pauses by itself."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)
+
+    def sleep(self, seconds: float) -> None:
+        """Do not."""
+
+
+def hurry_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the Hub's client wait as little as we do, and let no authority of this machine keep hf_transfer away."""
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", HASTY.timeout_s)
+    for library in (file_download, _http):
+        monkeypatch.setattr(library, "time", _Hurried())
+    for name in AUTHORITIES:
+        monkeypatch.delenv(name, raising=False)
 
 
 @contextmanager

@@ -21,6 +21,8 @@ from bundler.builder.hub.limits import Limits
 from bundler.builder.hub.retry import TransientError
 
 _POLL_S = 0.2
+#: Variables that may hold a token or a password: what a library is to show is in its job.
+_SECRET = frozenset({"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_ENDPOINT"})
 _QUERY = re.compile(r"(?<=[^\s?])\?[^\s\"')]+")
 #: For a library to be loaded, on a busy host.
 _START_S = 60.0
@@ -50,7 +52,8 @@ def run_child(
     body = "".join(f"    {line}\n" for line in program.strip().splitlines())
     pipe = subprocess.PIPE
     command = [sys.executable, "-c", _FRAME.replace("{program}", body)]
-    environment = {**os.environ, "DO_NOT_TRACK": "1"}
+    ours = {name: value for name, value in os.environ.items() if name not in _SECRET}
+    environment = {**ours, "DO_NOT_TRACK": "1"}
     with (
         tempfile.TemporaryFile() as complaints,
         subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=complaints, bufsize=0, env=environment) as process,

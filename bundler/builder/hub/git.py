@@ -38,7 +38,17 @@ _SETTINGS = {
     "maintenance.auto": "false",
     "http.lowSpeedLimit": "1",
 }
-_DROPPED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES")
+_DROPPED = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    # What is secret and not for git.
+    "HF_TOKEN",
+    "HUGGING_FACE_HUB_TOKEN",
+    "HF_ENDPOINT",
+)
 _LONGEST_S = 3600.0
 _POLL_S = 0.5
 _LOGIN = re.compile(r"(?<=://)[^/@\s']+@")

@@ -94,6 +94,7 @@ class Streams:
             with self._reading({}) as answer:  # a range of an encoded file is of no use
                 self._whole(answer)
         if not self._team.over.is_set():
+            self._team.advanced()
             self._team.finished()
 
     def _asked(self, start: int, end: int) -> dict[str, str]:
@@ -139,7 +140,7 @@ class Streams:
         self._part.write(segment, piece)
         if self._part.unmarked(segment) >= _MARK_BYTES:
             self._part.mark(segment)
-        self._team.advanced()
+            self._team.advanced()
 
     @contextmanager
     def _reading(self, headers: dict[str, str]) -> Iterator[Answer]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 
 import httpx2
@@ -32,7 +33,9 @@ def web(ca_bundle: Path | None = None, timeout_s: float = TIMEOUT_S) -> httpx2.C
             context = trusting(ca_bundle)
 
             def client() -> httpx2.Client:
-                return httpx2.Client(verify=context, follow_redirects=True, timeout=timeout_s)
+                # What a server wants to be shown again is nobody else's matter: a cookie goes to all ports of a host.
+                forgetful = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+                return httpx2.Client(verify=context, follow_redirects=True, timeout=timeout_s, cookies=forgetful)
 
             set_client_factory(client)
             disable_progress_bars()
