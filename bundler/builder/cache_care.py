@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bundler.builder.hub.catalogue import Catalogue, CatalogueEntry
-from bundler.builder.hub.store import ModelStore
+from bundler.builder.hub.store import GIT_WORK, ModelStore
 from bundler.builder.lock import LockedModel
 from bundler.builder.state import Cache
 from bundler.core.digest import Digest
@@ -53,7 +53,7 @@ def cache_state(cache: Cache) -> CacheState:
     """What is there; nothing is read but names and sizes."""
     store = ModelStore(cache.root)
     models = tuple(_cached(entry, store) for _, entry in Catalogue(cache.root).entries())
-    parts = (store.objects, store.partial, cache.layers, cache.blobs, cache.prepared)
+    parts = (store.objects, store.partial, cache.root / GIT_WORK, cache.layers, cache.blobs, cache.prepared)
     return CacheState(cache.root, models, tuple((part.name, _size(part)) for part in parts))
 
 
@@ -124,7 +124,7 @@ def _unused(cache: Cache, before: float) -> Iterator[Path]:
         with suppress(OSError):
             if name.read_text("ascii", "replace").strip() not in kept:
                 yield name
-    for folder in (store.partial, cache.layers, cache.blobs, cache.prepared):
+    for folder in (store.partial, cache.root / GIT_WORK, cache.layers, cache.blobs, cache.prepared):
         yield from (path for path in _files(folder) if path.stat().st_mtime < before)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,16 +55,20 @@ class DownloadPlan:
 
 
 def lock_recipe(
-    directory: Path, upgrade: Upgrade, settings: ModelSettings, client: EngineClient | None, progress: Progress
+    directory: Path,
+    upgrade: Upgrade,
+    settings: ModelSettings,
+    engine: Callable[[], EngineClient] | None,
+    progress: Progress,
 ) -> LockReport:
-    """Bring ``recipe.lock`` up to what the recipe says now; without a client the images are left as they are.
+    """Bring ``recipe.lock`` up to what the recipe says now; without an engine the images are left as they are.
 
     Raises BundlerError; then the lock is what it was.
     """
     recipe = with_arguments(load_recipe(directory), settings.arguments)
     with _alone(recipe, settings):
         supply = ModelSupply(recipe, settings.download, settings.cache.root, progress)
-        world = _world(recipe, settings, client, progress) if client else None
+        world = _world(recipe, settings, engine(), progress) if engine else None
         before, lock = relock(recipe, upgrade, supply, world, progress)
         lock = keep_lock(recipe, supply.judge(lock, before))
         return LockReport(lock, changes(before, lock))

@@ -132,7 +132,7 @@ def _condition(license: LockedLicense) -> str | None:
 
 def _question(model: LockedModel, why: str) -> Problem:
     license = model.license
-    places = [_line(license.link or ""), *(text.path for text in license.texts)]
+    places = dict.fromkeys([_line(license.link or ""), *(text.path for text in license.texts)])
     read = ", ".join(place for place in places if place) or f"the card of {model.repo_id}"
     return Problem(f"model {model.name}, {model.told}", f"licence {licence_id(model)}: {why}", f"stated in {read}")
 

@@ -86,9 +86,9 @@ class ModelSupply:
         self._settings = settings
         self._progress = progress
         decided = _merged(recipe.download, settings.spec)
-        self._sources = _source_settings(recipe.directory, settings, decided, cache)
         self._fetcher = _fetcher(decided, settings.ca_bundle, cache, progress, clock)
         self._limits = self._fetcher.limits
+        self._sources = _source_settings(recipe.directory, settings, self._limits, cache)
         self._catalogue = Catalogue(cache)
 
     def resolve(self, spec: ModelSpec) -> LockedModel:
@@ -166,13 +166,12 @@ class ModelSupply:
 
 def refetch(entry: CatalogueEntry, settings: DownloadSettings, cache: Path, progress: Progress) -> Snapshot:
     """A model that was here once, brought anew from the sources that its recipe named, whatever became of that."""
-    sources = sources_of(entry.spec, _source_settings(Path(entry.recipe), settings, settings.spec, cache))
-    return _fetcher(settings.spec, settings.ca_bundle, cache, progress, None).fetch(entry.model, sources)
+    fetcher = _fetcher(settings.spec, settings.ca_bundle, cache, progress, None)
+    sources = sources_of(entry.spec, _source_settings(Path(entry.recipe), settings, fetcher.limits, cache))
+    return fetcher.fetch(entry.model, sources)
 
 
-def _source_settings(
-    recipe_directory: Path, settings: DownloadSettings, decided: DownloadSpec, cache: Path
-) -> SourceSettings:
+def _source_settings(recipe_directory: Path, settings: DownloadSettings, limits: Limits, cache: Path) -> SourceSettings:
     endpoints = endpoints_of(settings.endpoints, os.environ)
     return SourceSettings(
         cache=cache,
@@ -182,7 +181,8 @@ def _source_settings(
         directories=settings.directories,
         credentials=gather(os.environ, endpoints, settings.token_file, settings.endpoint_tokens),
         ca_bundle=settings.ca_bundle,
-        timeout_s=policy_of(decided).timeout_s,
+        timeout_s=limits.policy.timeout_s,
+        halt=limits.halt,
     )
 
 

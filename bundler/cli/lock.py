@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import click
@@ -55,8 +56,8 @@ def lock(
     """
     upgrade = Upgrade(None if _ALL in upgrades else frozenset(upgrades))
     settings = ModelSettings(default_cache(), download, pairs(build_args))
-    client = None if models_only else connect(host)
-    report = lock_recipe(recipe, upgrade, settings, client, make_progress(mode))
+    engine = None if models_only else partial(connect, host)
+    report = lock_recipe(recipe, upgrade, settings, engine, make_progress(mode))
     click.echo(json.dumps(as_object(report)) if as_json else render(recipe, report))
 
 

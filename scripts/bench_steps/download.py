@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import shlex
 import shutil
 import statistics
@@ -13,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench_steps.cdn import LIMIT_MB_S, serving
@@ -91,13 +93,28 @@ def _repository(work: Path, size: int) -> HubRepo:
     return repo
 
 
-def _runs(endpoint: str, work: Path, ways: Sequence[str], options: argparse.Namespace) -> dict[str, list[float]]:
-    seconds: dict[str, list[float]] = {way: [] for way in ways}
+@dataclass(frozen=True)
+class Trip:
+    """One run of one way: seconds of the clock, and seconds of processors with the start of the program."""
+
+    clock_s: float
+    processor_s: float
+
+
+def _runs(endpoint: str, work: Path, ways: Sequence[str], options: argparse.Namespace) -> dict[str, list[Trip]]:
+    trips: dict[str, list[Trip]] = {way: [] for way in ways}
     for number in range(options.runs):
         for way in ways if number % 2 == 0 else reversed(ways):
-            seconds[way].append(_once(way, endpoint, work / "target", options))
-            print(f"run {number + 1} of {options.runs}: {way} {seconds[way][-1]:.2f} s", file=sys.stderr, flush=True)
-    return seconds
+            before = _processor_s()
+            clock_s = _once(way, endpoint, work / "target", options)
+            trips[way].append(Trip(clock_s, _processor_s() - before))
+            print(f"run {number + 1} of {options.runs}: {way} {clock_s:.2f} s", file=sys.stderr, flush=True)
+    return trips
+
+
+def _processor_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _once(way: str, endpoint: str, target: Path, options: argparse.Namespace) -> float:
@@ -129,13 +146,18 @@ def _environment() -> Mapping[str, str]:
     return {**os.environ, **own, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
 
 
-def _table(seconds: Mapping[str, list[float]]) -> str:
+def _table(trips: Mapping[str, list[Trip]]) -> str:
     """Medians, and how many times as fast as the Hub's client each way was."""
-    lines = ["| way | compared | seconds (from to) | times the Hub's client |", "| --- | --- | ---: | ---: |"]
-    client = statistics.median(seconds[CLIENT]) if seconds.get(CLIENT) else None
-    for way, values in seconds.items():
+    lines = [
+        "| way | compared | seconds (from to) | of processors | times the Hub's client |",
+        "| --- | --- | ---: | ---: | ---: |",
+    ]
+    client = statistics.median(trip.clock_s for trip in trips[CLIENT]) if trips.get(CLIENT) else None
+    for way, made in trips.items():
+        values = [trip.clock_s for trip in made]
         median = statistics.median(values)
         spread = f"{median:.2f} ({min(values):.2f} to {max(values):.2f})"
+        processors = f"{statistics.median(trip.processor_s for trip in made):.2f}"
         ratio = f"{client / median:.2f}" if client else ""
-        lines.append(f"| {way} | {_COMPARED.get(way, 'nothing')} | {spread} | {ratio} |")
+        lines.append(f"| {way} | {_COMPARED.get(way, 'nothing')} | {spread} | {processors} | {ratio} |")
     return "\n".join(lines)

@@ -34,6 +34,8 @@ from tests.support.download_world import World, require_arrived
 from tests.support.model_repo import REPO, git, wanted, write_repo
 
 SIZE = 9 << 20
+#: Nothing fails here on purpose, and the host may be busy.
+PATIENT = RetryPolicy(timeout_s=20)
 TOKEN, OTHERS = "hf_" + "q" * 30, "m_" + "r" * 30
 Make = Callable[["Place"], Source]
 
@@ -43,11 +45,11 @@ class Place:
 
     def __init__(self, root: Path, hub: Hub, content: Path) -> None:
         self.root, self.hub, self.content = root, hub, content
-        self.world = World(root, hub)
+        self.world = World(root, hub, PATIENT)
 
     @property
     def direct(self) -> HubSource:
-        return HubSource(Endpoint(self.hub.endpoint), Credentials(), timeout_s=5)
+        return HubSource(Endpoint(self.hub.endpoint), Credentials(), timeout_s=20)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +83,7 @@ def clone_with_lfs(place: Place) -> Source:
 
 
 def git_server(place: Place) -> Source:
-    return GitSource(f"{place.hub.endpoint}/git/{REPO}.git", place.root / "cache", Credentials(), timeout_s=5)
+    return GitSource(f"{place.hub.endpoint}/git/{REPO}.git", place.root / "cache", Credentials(), timeout_s=20)
 
 
 @pytest.mark.parametrize("way", [hub_cache, clone_with_lfs, git_server])
@@ -99,8 +101,7 @@ def test_a_real_mirror_gives_the_lock_and_the_bytes(place: Place) -> None:
         model = source.resolve(wanted())
         assert model == place.direct.resolve(wanted())
         place.hub.forget_requests()
-        patient = World(place.root, place.hub, RetryPolicy(timeout_s=20))
-        require_arrived(patient.fetch(model, [source]), place.content)
+        require_arrived(place.world.fetch(model, [source]), place.content)
         assert {seen.user_agent.partition("/")[0] for seen in place.hub.requests("model.safetensors")} == {
             "python-httpx"
         }
@@ -118,7 +119,7 @@ def addresses(place: Place, direct: LockedModel) -> Source:
     base = f"{place.hub.endpoint}/{REPO}/resolve/main"
     digests = {file.path: file.sha256 for file in direct.files if file.sha256}
     files = [UrlFile(path=path, url=f"{base}/{path}", sha256=digest) for path, digest in digests.items()]
-    return UrlSource(files, Credentials(), timeout_s=5)
+    return UrlSource(files, Credentials(), timeout_s=20)
 
 
 @pytest.mark.parametrize("way", [plain_directory, addresses])
@@ -151,7 +152,7 @@ def test_sources_are_tried_in_turn(place: Place) -> None:
 
 def test_the_hubs_token_is_shown_to_no_mirror(place: Place) -> None:
     known = gather({"HF_TOKEN": TOKEN, "HF_TOKEN_PATH": "/nowhere"})
-    source = HubSource(Endpoint(place.hub.endpoint), known, timeout_s=5)
+    source = HubSource(Endpoint(place.hub.endpoint), known, timeout_s=20)
     place.world.fetch(source.resolve(wanted()), [source])
     assert place.hub.requests()
     assert {seen.authorization for seen in place.hub.requests()} == {None}
@@ -163,8 +164,8 @@ def test_a_mirrors_token_is_shown_to_the_mirror_and_not_to_its_cdn(content: Path
     with Hub([repo], tokens=[OTHERS]) as mirror:
         environ = {"HF_TOKEN": TOKEN, "HF_TOKEN_PATH": "/nowhere"}
         known = gather(environ, endpoint_tokens=[f"{mirror.endpoint}={tmp_path / 'token'}"])
-        source = HubSource(Endpoint(mirror.endpoint), known, timeout_s=5)
-        require_arrived(World(tmp_path, mirror).fetch(source.resolve(wanted()), [source]), content)
+        source = HubSource(Endpoint(mirror.endpoint), known, timeout_s=20)
+        require_arrived(World(tmp_path, mirror, PATIENT).fetch(source.resolve(wanted()), [source]), content)
         at_mirror = {seen.authorization for seen in mirror.requests(server="hub")}
         at_cdn = {seen.authorization for seen in mirror.requests(server="cdn")}
     assert at_mirror == {fingerprint(f"Bearer {OTHERS}")}
@@ -175,7 +176,7 @@ def test_a_mirrors_token_is_shown_to_the_mirror_and_not_to_its_cdn(content: Path
 def test_a_mirror_behind_basic_auth(content: Path, tmp_path: Path, way: str) -> None:
     with Hub([HubRepo(REPO, content)], basic_auth=("ann", "s/cret"), direct=True) as mirror:
         with pytest.raises(DownloadError, match="wants to know who asks") as caught:
-            HubSource(Endpoint(mirror.endpoint), Credentials(), timeout_s=5).resolve(wanted())
+            HubSource(Endpoint(mirror.endpoint), Credentials(), timeout_s=20).resolve(wanted())
         assert "netrc" in caught.value.remedy
         environ = {"HF_TOKEN": TOKEN, "HF_TOKEN_PATH": "/nowhere"}
         if way == "netrc":
@@ -184,8 +185,8 @@ def test_a_mirror_behind_basic_auth(content: Path, tmp_path: Path, way: str) -> 
         else:
             environ |= {"HF_ENDPOINT": mirror.endpoint.replace("://", "://ann:s%2Fcret@")}
         (endpoint,) = endpoints_of([], environ)
-        source = HubSource(endpoint, gather(environ, [endpoint]), timeout_s=5)
-        require_arrived(World(tmp_path, mirror).fetch(source.resolve(wanted()), [source]), content)
+        source = HubSource(endpoint, gather(environ, [endpoint]), timeout_s=20)
+        require_arrived(World(tmp_path, mirror, PATIENT).fetch(source.resolve(wanted()), [source]), content)
         assert source.name == mirror.endpoint
         assert len({seen.authorization for seen in mirror.requests()} - {None}) == 1
 
@@ -213,7 +214,7 @@ def test_a_token_does_not_follow_a_redirect_of_the_model_data(place: Place, tmp_
         (tmp_path / "token").write_text(OTHERS)
         address = f"http://127.0.0.1:{server.server_port}"
         known = gather({"HF_TOKEN_PATH": "/nowhere"}, endpoint_tokens=[f"{address}={tmp_path / 'token'}"])
-        HubSource(Endpoint(address), known, timeout_s=5).resolve(wanted())
+        HubSource(Endpoint(address), known, timeout_s=20).resolve(wanted())
     finally:
         server.shutdown()
         server.server_close()
@@ -234,7 +235,7 @@ def test_no_secret_stands_on_a_command_line_of_git(
     (tmp_path / "home" / ".netrc").write_text(f"machine 127.0.0.1 login user password {OTHERS}\n")
     place.hub.add(HubRepo("acme/gated", content, gated=True, readers=frozenset({OTHERS})))
     place.hub.tokens = frozenset({OTHERS})
-    source = GitSource(f"{place.hub.endpoint}/git/acme/gated.git", tmp_path / "cache", gather({}), timeout_s=5)
+    source = GitSource(f"{place.hub.endpoint}/git/acme/gated.git", tmp_path / "cache", gather({}), timeout_s=20)
     require_arrived(place.world.fetch(source.resolve(wanted("acme/gated")), [source]), content)
     called = (tmp_path / "called").read_text()
     assert "fetch" in called

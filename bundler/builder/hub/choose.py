@@ -39,8 +39,8 @@ class Chosen:
     def downloader(self, file: LockedFile, remote: HttpFile, part: Part, attempt: int) -> Downloader:
         """The one for this attempt (from 1)."""
         way = self._way_for(file, remote, part) if attempt == 1 else "ranged"
-        if way == "hub" and remote.hub:
-            return HubClient(self._limits, self._ca_bundle)
+        if way == "hub" and remote.hub and file.size and self._limits.rate.bytes_per_s is None:
+            return HubClient(self._http, self._limits, self._ca_bundle)
         if way == "xet" and remote.hub and self._may_be_foreign(remote):
             return Xet(self._http, self._limits, self._ranged)
         if way == "hf_transfer" and file.size and self._may_be_foreign(remote):

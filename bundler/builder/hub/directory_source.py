@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bundler.builder.hub.shelves import Shelf, shelves_in, why_not
 from bundler.builder.hub.source import LocalFile
+from bundler.builder.hub.store import GIT_WORK
 from bundler.builder.lock import LockedFile, LockedModel
 from bundler.builder.recipe_models import ModelSpec
 from bundler.core.errors import DownloadError
@@ -22,7 +23,7 @@ class DirectorySource:
     def __init__(self, directory: Path, cache: Path) -> None:
         self.name = str(directory)
         self._directory = directory
-        self._work = cache / "git-work" / hashlib.sha256(str(directory.absolute()).encode()).hexdigest()[:32]
+        self._work = cache / GIT_WORK / hashlib.sha256(str(directory.absolute()).encode()).hexdigest()[:32]
 
     def resolve(self, wanted: ModelSpec) -> LockedModel:
         """What the Hub cache or git clone in it knows the revision as."""

@@ -18,6 +18,7 @@ from bundler.builder.hub.git import Git
 from bundler.builder.hub.git_tree import Entry, listing_of, tree_of
 from bundler.builder.hub.lfs import LfsServer, lfs_object
 from bundler.builder.hub.source import LocalFile, Located
+from bundler.builder.hub.store import GIT_WORK
 from bundler.builder.hub.web import TIMEOUT_S
 from bundler.builder.lock import LockedFile, LockedModel
 from bundler.builder.recipe_models import ModelSpec
@@ -43,7 +44,7 @@ class GitSource:
     ) -> None:
         self.name = url
         key = hashlib.sha256(url.encode()).hexdigest()[:32]
-        self._folder = cache / "git-work" / key
+        self._folder = cache / GIT_WORK / key
         self._git = Git(f"git repository {url}", url, self._folder / "repo.git", ca_bundle, timeout_s, halt)
         self._lfs = LfsServer(self._git, credentials)
         self._trees: dict[str, dict[str, Entry]] = {}

@@ -126,7 +126,7 @@ class Http:
         if answer.status in (200, 206):
             return answer
         answer.close()
-        expires = not same_origin(remote.url, answer.url) or is_signed(answer.url)
+        expires = remote.signed or not same_origin(remote.url, answer.url) or is_signed(answer.url)
         raise refused(answer.status, answer.headers, answer.url, expires=expires)
 
     def _own(self, remote: HttpFile, url: str) -> dict[str, str]:

@@ -56,7 +56,7 @@ class LfsServer:
             url, headers = str(action["href"]), {str(k): str(v) for k, v in (action.get("header") or {}).items()}
         own = self._authorization(api) if origin_of(url) == origin_of(api) and not found.get("authenticated") else None
         known = "authorization" in {name.lower() for name in headers}
-        return HttpFile(url, headers if known or own is None else {**headers, "Authorization": own})
+        return HttpFile(url, headers if known or own is None else {**headers, "Authorization": own}, signed=True)
 
     def _batch(self, api: str, pointer: Pointer, where: str) -> dict[str, Any]:
         body = {

@@ -19,12 +19,14 @@ from bundler.builder.recipe_models import ModelSpec
 class HttpFile:
     """A file that can be read by HTTP. ``headers`` may hold a token: they go to the address's own origin alone.
 
-    ``hub`` says that the address is a ``resolve`` address of the Hub's protocol, as the Hub's client takes it.
+    ``hub`` says that the address is a ``resolve`` address of the Hub's protocol, as the Hub's client takes it;
+    ``signed`` that it is a signed one, which opens nothing any more after some time.
     """
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     hub: bool = False
+    signed: bool = False
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ from bundler.core.errors import PreconditionError
 from bundler.core.locking import HeldLockError, exclusive_lock
 from bundler.core.progress import Progress
 
+#: Below the cache's root: what git sources and clones are read through.
+GIT_WORK = "git-work"
 _POLL_S = 1.0
 _OBJECT_MODE = 0o444
 

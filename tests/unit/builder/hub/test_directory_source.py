@@ -35,7 +35,7 @@ def hub(content: Path) -> Iterator[Hub]:
 
 @pytest.fixture(scope="module")
 def direct(hub: Hub) -> LockedModel:
-    return HubSource(Endpoint(hub.endpoint), Credentials(), timeout_s=5).resolve(wanted())
+    return HubSource(Endpoint(hub.endpoint), Credentials(), timeout_s=20).resolve(wanted())
 
 
 @pytest.fixture

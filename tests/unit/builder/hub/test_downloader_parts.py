@@ -17,7 +17,7 @@ from bundler.builder.hub.hashing import HashingBehind, Remembered
 from bundler.builder.hub.limits import HaltedError, Limits
 from bundler.builder.hub.pace import Pace
 from bundler.builder.hub.part import Part
-from bundler.builder.hub.proxies import authorization, is_signed, proxy_for, same_origin, told
+from bundler.builder.hub.proxies import is_signed, proxy_for, same_origin, told
 from bundler.builder.hub.retry import RetryPolicy, TransientError
 from bundler.builder.hub.source import HttpFile
 from bundler.builder.lock import LockedFile
@@ -46,13 +46,6 @@ def test_an_address_is_told_without_what_opens_it() -> None:
     assert told("https://ann:pw@h.example:8443/p/f?X-Amz-Signature=1") == "https://h.example:8443/p/f"
     assert is_signed("https://h.example/f?X-Amz-Signature=1")
     assert not is_signed("https://h.example/f?download=true")
-
-
-def test_a_user_comes_from_the_address_and_not_from_netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "netrc").write_text("default login ann password secret\n")
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    assert authorization("https://bob:pw@other.example/x") == {"authorization": "Basic Ym9iOnB3"}
-    assert authorization("https://other.example/x") == {}, "a signed address would be refused with it"
 
 
 def test_proxies_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,9 +53,9 @@ def calm(hub: Hub) -> Iterator[None]:
     hub.forget_requests()
 
 
-def source(hub: Hub, token: str | None = None) -> HubSource:
+def source(hub: Hub, token: str | None = None, timeout_s: float = 20) -> HubSource:
     known = Credentials({hub.endpoint: f"Bearer {token}"}) if token else Credentials()
-    return HubSource(Endpoint(hub.endpoint), known, timeout_s=2)
+    return HubSource(Endpoint(hub.endpoint), known, timeout_s=timeout_s)
 
 
 def wanted(repo: str = "acme/tiny", **more: object) -> ModelSpec:
@@ -138,7 +138,7 @@ def test_what_may_pass(tmp_path: Path, status: int) -> None:
 def test_a_line_that_breaks(tmp_path: Path, kind: Kind, told: str) -> None:
     hub = Hub([HubRepo("acme/tiny", write(tmp_path / "m"))], faults=[Fault("/api/models/*", kind)])
     with hub, pytest.raises(TransientError, match=told):
-        source(hub).resolve(wanted())
+        source(hub, timeout_s=1 if kind is Kind.STALL else 20).resolve(wanted())
 
 
 def test_a_mirror_that_forgets_sizes_is_asked_for_its_tree(

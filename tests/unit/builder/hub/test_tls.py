@@ -38,7 +38,7 @@ def wanted() -> ModelSpec:
 
 
 def source(hub: Hub, ca_bundle: Path | None = None) -> HubSource:
-    return HubSource(Endpoint(hub.endpoint), Credentials(), ca_bundle, timeout_s=5)
+    return HubSource(Endpoint(hub.endpoint), Credentials(), ca_bundle, timeout_s=20)
 
 
 def test_the_authority_is_named(hub: Hub) -> None:
@@ -70,7 +70,7 @@ def test_the_authority_by_ca_bundle(hub: Hub, authority: Authority) -> None:
 
 def test_the_authority_by_the_environment(hub: Hub, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
-    assert HubSource(Endpoint(hub.endpoint), Credentials(), timeout_s=4.5).resolve(wanted()).files
+    assert HubSource(Endpoint(hub.endpoint), Credentials(), timeout_s=19).resolve(wanted()).files
 
 
 def test_what_is_no_bundle(hub: Hub, tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_what_is_no_bundle(hub: Hub, tmp_path: Path) -> None:
 
 def test_a_server_without_tls(tmp_path: Path) -> None:
     with Hub() as plain, pytest.raises(DownloadError, match="does not speak TLS"):
-        HubSource(Endpoint(plain.endpoint.replace("http:", "https:")), Credentials(), timeout_s=5).resolve(wanted())
+        HubSource(Endpoint(plain.endpoint.replace("http:", "https:")), Credentials(), timeout_s=20).resolve(wanted())
 
 
 def test_names_in_other_alphabets(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def wanted(**more: object) -> ModelSpec:
 
 def source(base: str, *names: str, known: Credentials | None = None) -> UrlSource:
     files = [UrlFile(path=f"{name}.safetensors", url=f"{base}/{name}", sha256=SHA256) for name in names]
-    return UrlSource(files, known or Credentials(), timeout_s=3)
+    return UrlSource(files, known or Credentials(), timeout_s=20)
 
 
 def test_sizes_come_from_the_servers_and_digests_from_the_recipe(place: tuple[str, list[Any]]) -> None:
@@ -154,7 +154,7 @@ def test_a_path_that_leads_out_is_refused(place: tuple[str, list[Any]]) -> None:
     # A recipe refuses it before.
     files = [UrlFile.model_construct(path="a//b", url=f"{place[0]}/plain", sha256=SHA256)]
     with pytest.raises(DownloadError, match="cannot be a model"):
-        UrlSource(files, Credentials(), timeout_s=3).resolve(wanted())
+        UrlSource(files, Credentials(), timeout_s=20).resolve(wanted())
 
 
 def test_the_name_holds_hosts_alone() -> None:
