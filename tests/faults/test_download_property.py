@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from bundler.builder.hub.fetch import Snapshot
-from bundler.builder.hub.retry import ExhaustedError, TransientError, retried
+from bundler.builder.hub.retry import ADVANCE_BYTES, ExhaustedError, TransientError, retried
 from bundler.builder.hub.source import Source
 from bundler.builder.lock import LockedModel
 from bundler.core.errors import BundlerError
@@ -81,10 +81,13 @@ def _faults(chance: random.Random, way: str, count: int) -> tuple[Fault, ...]:
 def _varied(chance: random.Random, fault: Fault) -> Fault:
     path = fault.path if fault.on_body else chance.choice([LFS, RESOLVE, "*", API, "*/config.json"])
     after = chance.choice([fault.after, 0, 1, 65_536, 1 << 20, SIZE - 1])
+    times = chance.choice([1, 1, 2, 3, 6, None])
+    if fault.kind in (Kind.STALL, Kind.SLOW) and after >= ADVANCE_BYTES and times is None:
+        times = 6  # each attempt advances, so all of them are made, and each takes its half second
     return replace(
         fault,
         path=path,
-        times=chance.choice([1, 1, 2, 3, 6, None]),
+        times=times,
         skip=chance.choice([0, 0, 1, 3]),
         after=after if fault.on_body else 0,
         stall_s=5.0,
