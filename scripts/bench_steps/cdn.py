@@ -19,6 +19,7 @@ from bench_steps.programs import BenchError
 LIMIT_MB_S = 20
 _START_TIMEOUT_S = 10
 _CONFIGURATION = """
+user root;
 daemon off; worker_processes 1; pid {work}/nginx.pid; error_log {work}/nginx.log;
 events {{ worker_connections 256; }}
 http {{

@@ -22,6 +22,7 @@ from bench_steps.download_ways import FILE, REPO, resolve_address
 from bench_steps.programs import TIMEOUT_S, BenchError
 from bench_steps.report import load_average, machine
 from bench_steps.weights import write_model
+from testbed import TestbedError, debian
 from testbed.hub import Hub
 from testbed.hub_repo import HubRepo
 
@@ -36,8 +37,9 @@ def main(arguments: Sequence[str]) -> int:
     """Measure and print; 0 when every way brought the file."""
     options = _parser().parse_args(arguments)
     try:
+        debian.install_host_packages(("curl", "nginx-light"))
         _measure(options, shlex.join(["./scripts/bench", "download", *arguments]))
-    except (BenchError, OSError) as error:
+    except (BenchError, TestbedError, OSError) as error:
         print(f"bench: failed: {error}", file=sys.stderr)
         return 1
     return 0
@@ -82,7 +84,6 @@ def _title(server: str) -> str:
 
 def _repository(work: Path, size: int) -> HubRepo:
     """A model on the test Hub, and its weights where nginx finds them under the CDN's address."""
-    work.chmod(0o755)  # nginx's worker is nobody's friend
     write_model(work / "model", size * _MIB)
     repo = HubRepo(REPO, work / "model")
     sha256 = str(repo.snapshots["main"].files[FILE].sha256)
