@@ -75,7 +75,7 @@ class PrepareSpec(_Part):
 
 
 class ImageSpec(_Part):
-    """An image of somebody else that runs beside ours and travels byte for byte."""
+    """An image of somebody else that runs beside ours; from a registry or a layout it travels byte for byte."""
 
     image: ImageName = Field(description="NAME:TAG or NAME@sha256:….")
     source: Literal["registry", "engine", "oci-layout", "docker-archive"] = Field(alias="from")
