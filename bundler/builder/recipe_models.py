@@ -22,7 +22,7 @@ from bundler.builder.recipe_types import (
 )
 
 DownloaderName = Literal["auto", "ranged", "hf_transfer", "xet", "hub"]
-#: What a recipe may insist on, each a rule of `bundler.builder.hub.soundness`.
+#: What a recipe may insist on, each a rule of `bundler.builder.hub.soundness.rules`.
 Waiver = Literal["pickled-weights", "no-weights", "incomplete-parts"]
 
 

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from bundler.builder.hub.catalogue import Catalogue, CatalogueEntry
-from bundler.builder.hub.choose import Chosen
-from bundler.builder.hub.credentials import gather
-from bundler.builder.hub.endpoints import endpoints_of
+from bundler.builder.hub.downloaders.choose import Chosen
 from bundler.builder.hub.fetch import Fetcher, Snapshot
 from bundler.builder.hub.limits import Limits
 from bundler.builder.hub.retry import Clock, ExhaustedError, RetryPolicy, TransientError, retried
-from bundler.builder.hub.soundness import require_sound, require_sound_listing
+from bundler.builder.hub.soundness.rules import require_sound, require_sound_listing
 from bundler.builder.hub.source import Source
-from bundler.builder.hub.sources import SourceSettings, resolve_first, sources_of
+from bundler.builder.hub.sources.credentials import gather
+from bundler.builder.hub.sources.endpoints import endpoints_of
+from bundler.builder.hub.sources.order import SourceSettings, resolve_first, sources_of
 from bundler.builder.hub.store import ModelStore
 from bundler.builder.licences import require_accepted, with_acceptance
 from bundler.builder.lock import Lock, LockedModel

@@ -20,14 +20,14 @@ def resolve_address(endpoint: str) -> str:
 
 def ours(way: str, endpoint: str, target: Path, connections: int) -> float:
     """bundler's downloader, digests compared."""
-    from bundler.builder.hub.choose import Chosen  # noqa: PLC0415 - each process imports its own way alone
-    from bundler.builder.hub.credentials import Credentials  # noqa: PLC0415
     from bundler.builder.hub.downloader import Order  # noqa: PLC0415
-    from bundler.builder.hub.endpoints import parse_endpoint  # noqa: PLC0415
-    from bundler.builder.hub.hub_source import HubSource  # noqa: PLC0415
+    from bundler.builder.hub.downloaders.choose import Chosen  # noqa: PLC0415 - each process imports its own way alone
     from bundler.builder.hub.limits import Limits  # noqa: PLC0415
     from bundler.builder.hub.part import Part  # noqa: PLC0415
     from bundler.builder.hub.retry import RetryPolicy  # noqa: PLC0415
+    from bundler.builder.hub.sources.credentials import Credentials  # noqa: PLC0415
+    from bundler.builder.hub.sources.endpoints import parse_endpoint  # noqa: PLC0415
+    from bundler.builder.hub.sources.hub_source import HubSource  # noqa: PLC0415
     from bundler.builder.recipe_models import ModelSpec  # noqa: PLC0415
     from bundler.core.progress import SilentTask  # noqa: PLC0415
 

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from bundler.builder.hub.fetch import Snapshot
-from bundler.builder.hub.soundness import content_problems, listing_problems
+from bundler.builder.hub.soundness.rules import content_problems, listing_problems
 from bundler.builder.hub.store import ModelStore
 from bundler.builder.lock import LockedFile, LockedLicense, LockedModel
 from bundler.builder.recipe_models import ModelSpec

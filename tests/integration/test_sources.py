@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 from huggingface_hub import snapshot_download
 
-from bundler.builder.hub.credentials import Credentials, gather
-from bundler.builder.hub.directory_source import DirectorySource
-from bundler.builder.hub.endpoints import Endpoint, endpoints_of
-from bundler.builder.hub.git_source import GitSource
-from bundler.builder.hub.hub_source import HubSource
 from bundler.builder.hub.retry import RetryPolicy
 from bundler.builder.hub.source import Source
-from bundler.builder.hub.sources import resolve_first
-from bundler.builder.hub.url_source import UrlSource
+from bundler.builder.hub.sources.credentials import Credentials, gather
+from bundler.builder.hub.sources.directory_source import DirectorySource
+from bundler.builder.hub.sources.endpoints import Endpoint, endpoints_of
+from bundler.builder.hub.sources.git_source import GitSource
+from bundler.builder.hub.sources.hub_source import HubSource
+from bundler.builder.hub.sources.order import resolve_first
+from bundler.builder.hub.sources.url_source import UrlSource
 from bundler.builder.lock import LockedModel
 from bundler.builder.recipe_models import UrlFile
 from bundler.core.errors import DownloadError

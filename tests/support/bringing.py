@@ -11,9 +11,9 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bundler.builder.hub.choose import Chosen
 from bundler.builder.hub.digests import Digests
 from bundler.builder.hub.downloader import Downloader, Order
+from bundler.builder.hub.downloaders.choose import Chosen
 from bundler.builder.hub.limits import Limits
 from bundler.builder.hub.part import Part
 from bundler.builder.hub.retry import RetryPolicy

@@ -21,16 +21,16 @@ import pytest
 from huggingface_hub import constants, file_download
 from huggingface_hub.utils import _http
 
-from bundler.builder.hub.choose import Chosen
-from bundler.builder.hub.credentials import Credentials, gather
 from bundler.builder.hub.downloader import Downloader
-from bundler.builder.hub.endpoints import parse_endpoint
+from bundler.builder.hub.downloaders.choose import Chosen
 from bundler.builder.hub.fetch import Choice, Fetcher, Snapshot
-from bundler.builder.hub.hub_source import HubSource
 from bundler.builder.hub.limits import Limits
 from bundler.builder.hub.part import Part
 from bundler.builder.hub.retry import RetryPolicy
 from bundler.builder.hub.source import HttpFile, Source
+from bundler.builder.hub.sources.credentials import Credentials, gather
+from bundler.builder.hub.sources.endpoints import parse_endpoint
+from bundler.builder.hub.sources.hub_source import HubSource
 from bundler.builder.hub.store import ModelStore
 from bundler.builder.lock import LockedFile, LockedModel
 from bundler.builder.recipe_models import ModelSpec

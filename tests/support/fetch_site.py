@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bundler.builder.hub.credentials import Credentials
-from bundler.builder.hub.endpoints import parse_endpoint
-from bundler.builder.hub.hub_source import HubSource
+from bundler.builder.hub.sources.credentials import Credentials
+from bundler.builder.hub.sources.endpoints import parse_endpoint
+from bundler.builder.hub.sources.hub_source import HubSource
 from bundler.builder.hub.store import ModelStore
 from bundler.builder.lock import LockedModel
 from testbed.hub import Hub

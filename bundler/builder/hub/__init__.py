@@ -9,7 +9,7 @@ def _import_hub_client() -> None:
     """Let huggingface_hub see one address without credentials, or none.
 
     It reads ``HF_ENDPOINT`` once, when it is imported, and fails on several (``docs/hub-facts.md``); what bundler makes
-    of that variable stands in `bundler.builder.hub.endpoints`, and every call names its server.
+    of that variable stands in `bundler.builder.hub.sources.endpoints`, and every call names its server.
     """
     told = os.environ.get("HF_ENDPOINT", "")
     if not any(sign in told.strip() for sign in " ,\t\n@"):

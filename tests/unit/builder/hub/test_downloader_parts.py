@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from bundler.builder.hub.child import run_child
-from bundler.builder.hub.choose import Chosen
 from bundler.builder.hub.digests import Digests
-from bundler.builder.hub.hashing import HashingBehind, Remembered
+from bundler.builder.hub.downloaders.child import run_child
+from bundler.builder.hub.downloaders.choose import Chosen
+from bundler.builder.hub.downloaders.hashing import HashingBehind, Remembered
+from bundler.builder.hub.downloaders.pace import Pace
+from bundler.builder.hub.downloaders.proxies import is_signed, proxy_for, same_origin, told
 from bundler.builder.hub.limits import HaltedError, Limits
-from bundler.builder.hub.pace import Pace
 from bundler.builder.hub.part import Part
-from bundler.builder.hub.proxies import is_signed, proxy_for, same_origin, told
 from bundler.builder.hub.retry import RetryPolicy, TransientError
 from bundler.builder.hub.source import HttpFile
 from bundler.builder.lock import LockedFile

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bundler.builder.hub.credentials import Credentials
-from bundler.builder.hub.endpoints import Endpoint
-from bundler.builder.hub.hub_source import HubSource
+from bundler.builder.hub.sources.credentials import Credentials
+from bundler.builder.hub.sources.endpoints import Endpoint
+from bundler.builder.hub.sources.hub_source import HubSource
 from bundler.builder.hub.tls import issuer_of, presented_issuer
 from bundler.builder.recipe_models import ModelSpec
 from bundler.core.errors import DownloadError, PreconditionError
