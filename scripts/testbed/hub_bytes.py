@@ -80,8 +80,8 @@ class FileHandler(Handler):
     def _send_span(self, file: HubFile, span: Span, fault: Fault | None) -> None:
         slow = Line(fault.bytes_per_s) if fault and fault.kind is Kind.SLOW else None
         for chunk in self._chunks(file, span, fault, slow):
+            self.seen.sent += len(chunk)  # before whoever gets the last one looks
             self.wfile.write(chunk)
-            self.seen.sent += len(chunk)
             waits = [self.line.delay_s(len(chunk)), self.hub.line.delay_s(len(chunk))]
             if slow and fault and self.seen.sent > fault.after:
                 waits.append(slow.delay_s(len(chunk)))

@@ -160,8 +160,8 @@ class Handler(BaseHTTPRequestHandler):
         """Answer with a small body, or with its headers alone to HEAD."""
         self.head(status, {**headers, "Content-Length": str(len(body))})
         if self.command != "HEAD":
-            self.wfile.write(body)
             self.seen.sent += len(body)
+            self.wfile.write(body)
 
     def head(self, status: int, headers: Mapping[str, str]) -> None:
         """Answer with a status and headers; the body is the caller's."""
