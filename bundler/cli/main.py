@@ -53,6 +53,7 @@ class Entry:
 # In the order in which people meet them: the connected host first, then the isolated one.
 COMMANDS = {
     "init": Entry("bundler.cli.init", "init", "Write a small working recipe with comments."),
+    "lint": Entry("bundler.cli.lint", "lint", "Find what would reach for the network when a service runs."),
     "build": Entry("bundler.cli.build", "build", "Build a kit from a recipe."),
     "inspect": Entry("bundler.cli.inspect", "inspect", "Show the images, models, layers and sizes of a bundle."),
     "verify": Entry("bundler.cli.verify", "verify", "Read every byte of a kit and compare it with its checksums."),
