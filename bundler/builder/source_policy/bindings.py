@@ -39,15 +39,28 @@ class Module:
         self.parents: dict[ast.AST, ast.AST] = {}
         self._names: dict[tuple[ast.AST, str], list[Binding]] = defaultdict(list)
         self._members: dict[tuple[ast.ClassDef, str], list[Binding]] = defaultdict(list)
-        self.calls: list[ast.Call] = []
-        for node in ast.walk(tree):
+        self.nodes = tuple(ast.walk(tree))
+        self.known_names: dict[ast.expr, object] = {}
+        self.known_classes: dict[ast.expr, ast.ClassDef | None] = {}
+        self._asked: dict[tuple[str, ...], ast.expr] = {}
+        self._calls: dict[str, list[ast.Call]] = defaultdict(list)
+        for node in self.nodes:
             for child in ast.iter_child_nodes(node):
                 self.parents[child] = node
-        for node in ast.walk(tree):
+        for node in self.nodes:
             if isinstance(node, ast.Call):
-                self.calls.append(node)
+                self._calls[_called(node)].append(node)
             for target, binding in _bindings(node, parts):
                 self._bind(target, binding)
+
+    @property
+    def calls(self) -> Iterator[ast.Call]:
+        """Every call in the file."""
+        return (node for node in self.nodes if isinstance(node, ast.Call))
+
+    def calls_named(self, name: str) -> list[ast.Call]:
+        """The calls of a function or method of that name, whatever owns it."""
+        return self._calls.get(name, [])
 
     def scope(self, node: ast.AST) -> ast.AST:
         """The function, class or module in which ``node`` stands."""
@@ -87,12 +100,17 @@ class Module:
         """What ``self.NAME`` and ``Class.NAME`` may be: the class body, and assignments in its methods."""
         return [*self._names.get((owner, name), []), *self._members.get((owner, name), [])]
 
-    def adopt(self, expr: ast.expr) -> None:
-        """Let an expression that does not stand in the file be looked at as if it stood at its top."""
-        for node in ast.walk(expr):
-            for child in ast.iter_child_nodes(node):
-                self.parents[child] = node
-        self.parents[expr] = self.tree
+    def expression(self, path: tuple[str, ...]) -> ast.expr:
+        """``a.b`` for what other modules import from this one, as if it stood at the file's top."""
+        if path not in self._asked:
+            expr: ast.expr = ast.Name(path[0], lineno=1, col_offset=0)
+            for attribute in path[1:]:
+                around = ast.Attribute(expr, attribute, lineno=1, col_offset=0)
+                self.parents[expr] = around
+                expr = around
+            self.parents[expr] = self.tree
+            self._asked[path] = expr
+        return self._asked[path]
 
     def _bind(self, target: ast.expr | str, binding: Binding) -> None:
         if isinstance(target, str):
@@ -175,6 +193,12 @@ def _inside(node: ast.AST, function: ast.AST) -> bool:
     """Whether ``node``, a child of ``function``, belongs to its body."""
     body = getattr(function, "body", None)
     return node is body or (isinstance(body, list) and node in body)
+
+
+def _called(call: ast.Call) -> str:
+    """The last part of what is called, or nothing."""
+    function = call.func
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
 def _place(node: ast.AST) -> tuple[int, int]:

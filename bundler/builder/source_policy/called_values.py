@@ -55,8 +55,6 @@ def value_of_call(call: ast.Call, known: Evaluator) -> Iterator[Value]:
     elif last == "get" and isinstance(call.func, ast.Attribute) and known.displays(call.func.value):
         yield from known.item(call.func.value, call.args[0]) if call.args else ()
         yield from known.values(call.args[1]) if len(call.args) > 1 else ()
-    elif isinstance(call.func, ast.Attribute) and last == "getattr":
-        yield unknown(call.lineno, call.col_offset)
     else:
         texts = list(_texts(call, name, known))
         yield from (Value(text, call.lineno, call.col_offset) for text in texts)
@@ -69,7 +67,7 @@ def _variable(call: ast.Call, known: Evaluator) -> Iterator[Value]:
     yield unknown(call.lineno, call.col_offset)
     defaults = [*call.args[1:2], *(each.value for each in call.keywords if each.arg == "default")]
     for default in defaults:
-        yield from (value.moved(default.lineno, default.col_offset) for value in known.values(default))
+        yield from (value.instead(default.lineno, default.col_offset) for value in known.values(default))
 
 
 def _described(call: ast.Call) -> ast.expr | None:
@@ -105,4 +103,4 @@ def _returned(call: ast.Call, known: Evaluator) -> Iterator[Value]:
         owner = own_class(call.func.value, module)
         functions = [each.node for each in module.members(owner, call.func.attr)] if owner else []
     found = [value for each in functions if isinstance(each, Function) for value in known.returned(each)]
-    yield from found or [unknown(call.lineno, call.col_offset)]
+    yield from found or known.imported(dotted(call.func, module), call)

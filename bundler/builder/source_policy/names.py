@@ -85,6 +85,15 @@ def dotted(expr: ast.expr, module: Module, depth: int = 0) -> str:
 def _callee(expr: ast.expr, module: Module, depth: int) -> Callee:
     if depth > _DEPTH:
         return Callee(SOMETHING)
+    found = module.known_names.get(expr)
+    if not isinstance(found, Callee):
+        # Until it is known it is something: names may be assigned to each other in a circle.
+        module.known_names[expr] = Callee(SOMETHING)
+        found = module.known_names[expr] = _named(expr, module, depth)
+    return found
+
+
+def _named(expr: ast.expr, module: Module, depth: int) -> Callee:
     if isinstance(expr, ast.Name):
         return _of_name(expr, module, depth)
     if isinstance(expr, ast.Attribute):
@@ -160,6 +169,13 @@ def _of_call(expr: ast.Call, module: Module, depth: int) -> Callee:
 
 def own_class(expr: ast.expr, module: Module, depth: int = 0) -> ast.ClassDef | None:
     """The class of this module that ``expr`` is, or is an instance of: by name, call, annotation or ``self``."""
+    if expr not in module.known_classes:
+        module.known_classes[expr] = None
+        module.known_classes[expr] = _own_class(expr, module, depth)
+    return module.known_classes[expr]
+
+
+def _own_class(expr: ast.expr, module: Module, depth: int) -> ast.ClassDef | None:
     if isinstance(expr, ast.Call):
         return own_class(expr.func, module, depth + 1) if depth < _DEPTH else None
     if isinstance(expr, ast.Attribute):

@@ -73,7 +73,7 @@ def module_spots(module: Module, surroundings: Surroundings, project: Project) -
 
 def _renamed_paths(known: Evaluator) -> Iterator[Spot]:
     """``model_path = MODEL_NAME``: a path becomes a name, wherever it is loaded."""
-    for node in ast.walk(known.module.tree):
+    for node in known.module.nodes:
         for target in node.targets if isinstance(node, ast.Assign) else ():
             name = _last(target)
             if (

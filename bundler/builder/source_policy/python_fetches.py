@@ -19,7 +19,7 @@ from bundler.builder.source_policy.libraries import (
     Says,
     Set,
 )
-from bundler.builder.source_policy.names import Called, calls_of
+from bundler.builder.source_policy.names import Called
 from bundler.builder.source_policy.rules import FETCHES as RULE
 from bundler.builder.source_policy.values import is_absolute, names_a_repo
 
@@ -27,7 +27,7 @@ from bundler.builder.source_policy.values import is_absolute, names_a_repo
 def fetch_spots(known: Evaluator, surroundings: Surroundings, set_here: frozenset[str]) -> Iterator[Spot]:
     """Every call of the module that downloads where its cache lacks something."""
     judge = _Judge(known, frozenset(surroundings.variables) | set_here)
-    for called in calls_of(known.module):
+    for called in known.calls:
         for fetch in FETCHES:
             if _is_called(called, fetch.patterns) and not judge.is_excused(called, fetch):
                 what = f"{called.name} downloads what it does not find"

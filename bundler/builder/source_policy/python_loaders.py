@@ -9,7 +9,7 @@ from bundler.builder.source_policy.environment import Surroundings
 from bundler.builder.source_policy.evaluation import Evaluator
 from bundler.builder.source_policy.findings import Spot
 from bundler.builder.source_policy.libraries import ADAPTERS, LOADERS, WITHOUT_LOCAL_ONLY, Loader
-from bundler.builder.source_policy.names import OWN, SOMETHING, Called, calls_of
+from bundler.builder.source_policy.names import OWN, SOMETHING, Called
 from bundler.builder.source_policy.rules import FALLBACK, NO_LOCAL_ONLY, PIPELINE, REPO_ID, UNSAFE, WRITES
 from bundler.builder.source_policy.values import HOLE, Value
 
@@ -34,7 +34,7 @@ class LoaderRules:
 
     def __init__(self, known: Evaluator, surroundings: Surroundings, set_here: frozenset[str]) -> None:
         self._known = known
-        self._calls = tuple(calls_of(known.module))
+        self._calls = known.calls
         self._loaders = {called.node: called for called in self._calls if loader_of(called) is not None}
         self._has_modules_cache = _FROM_MODULES in surroundings.variables or _FROM_MODULES in set_here
 
@@ -53,7 +53,7 @@ class LoaderRules:
         # A bare name is transformers' own only where nothing but a star import can have brought it.
         return called.name != "pipeline" or any(
             isinstance(node, ast.ImportFrom) and node.module == "transformers" and node.names[0].name == "*"
-            for node in ast.walk(self._known.module.tree)
+            for node in self._known.module.nodes
         )
 
     def _of_loader(self, called: Called, loader: Loader) -> Iterator[Spot]:
@@ -85,8 +85,9 @@ class LoaderRules:
         if not repos:
             return
         shown = called.name.removeprefix(f"{SOMETHING}.")
-        if len(repos) < len(values):
-            yield from (_takes_over(value, shown, called.node.lineno) for value in repos)
+        replacing = [value for value in repos if value.replaces and len(repos) < len(values)]
+        if replacing:
+            yield from (_takes_over(value, shown, called.node.lineno) for value in replacing)
         elif self._replaces(called):
             what = f"{shown}({repos[0].shown!r}) takes the place of a load that failed or was not tried"
             yield _spot(FALLBACK, called.node, what)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from bundler.builder.source_policy.commands import judge_command, model_hosts_in, script_in
+from bundler.builder.source_policy.command_words import script_in
+from bundler.builder.source_policy.commands import judge_command, model_hosts_in
 from bundler.builder.source_policy.environment import OFFLINE_VARIABLES, judge_removal, judge_variable
 from bundler.builder.source_policy.evaluation import Evaluator
 from bundler.builder.source_policy.findings import Spot
 from bundler.builder.source_policy.hosts import is_model_host, model_host
-from bundler.builder.source_policy.names import Called, calls_of, dotted
+from bundler.builder.source_policy.names import Called, dotted
 from bundler.builder.source_policy.rules import ENV_ONLINE, HUB_URL
 from bundler.builder.source_policy.shell_words import ShellFault, read_commands
 from bundler.builder.source_policy.values import HOLE
@@ -41,7 +42,7 @@ _READERS = frozenset(
 
 def process_spots(known: Evaluator) -> Iterator[Spot]:
     """Programs that are started, and connections to model hosts."""
-    for called in calls_of(known.module):
+    for called in known.calls:
         for words in _command_lines(called, known):
             place = (called.node.lineno, called.node.col_offset + 1)
             yield from (Spot(rule, *place, what) for rule, what in judge_command(words))
@@ -110,13 +111,13 @@ def variable_spots(known: Evaluator) -> Iterator[Spot]:
 
 def set_variables(known: Evaluator) -> Iterator[tuple[str, ast.expr, ast.expr | None]]:
     """Name, place and value of each variable that the code sets; the value is None where it is removed."""
-    for node in ast.walk(known.module.tree):
+    for node in known.module.nodes:
         targets = node.targets if isinstance(node, (ast.Assign, ast.Delete)) else []
         for target in targets:
             if isinstance(target, ast.Subscript) and _is_environment(target.value, known):
                 value = node.value if isinstance(node, ast.Assign) else None
                 yield from ((name, target, value) for name in known.texts(target.slice))
-    for called in calls_of(known.module):
+    for called in known.calls:
         if called.name in ("os.environ.setdefault", "os.putenv") and len(called.args) == 2:
             yield from ((name, called.node, called.args[1]) for name in known.texts(called.args[0]))
         elif called.name in ("os.environ.pop", "os.unsetenv") and called.args:
@@ -151,8 +152,8 @@ def _first_import(tree: ast.Module) -> tuple[str, int] | None:
 
 def _switched_constants(known: Evaluator) -> Iterator[Spot]:
     """``huggingface_hub.constants.HF_HUB_OFFLINE = False``."""
-    assigned = [node for node in ast.walk(known.module.tree) if isinstance(node, ast.Assign)]
-    for node, target in [(node, target) for node in assigned for target in node.targets]:
+    assigned = [node for node in known.module.nodes if isinstance(node, ast.Assign)]
+    for node, target in ((each, target) for each in assigned for target in each.targets):
         named = isinstance(target, ast.Attribute) and target.attr in OFFLINE_VARIABLES
         if named and any(value.known and not value.content for value in known.values(node.value)):
             what = f"{ast.unparse(target)} is switched off"
@@ -161,15 +162,15 @@ def _switched_constants(known: Evaluator) -> Iterator[Spot]:
 
 def address_spots(known: Evaluator) -> Iterator[Spot]:
     """Literal addresses of model hosts. What has blanks is a text for people, and a docstring is none of the program."""
-    for node in ast.walk(known.module.tree):
+    for node in known.module.nodes:
         whole = isinstance(node, (ast.JoinedStr, ast.BinOp))
         if not whole and not (isinstance(node, ast.Constant) and isinstance(node.value, str)):
             continue
         parent = known.module.parents.get(node)
         if isinstance(parent, (ast.Expr, ast.JoinedStr, ast.BinOp)) or not isinstance(node, ast.expr):
             continue
-        if isinstance(node, ast.Constant) and "://" not in str(node.value):
-            continue
+        if not any("://" in str(each.value) for each in ast.walk(node) if isinstance(each, ast.Constant)):
+            continue  # an address begins in the place where it is put together
         for text in known.texts(node):
             host = model_host(text) if not any(char.isspace() for char in text.strip()) else None
             if host is not None:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from bundler.builder.source_policy.commands import (
+from bundler.builder.source_policy.command_words import (
     SHELLS,
     assignments_of,
     is_python,
-    judge_command,
-    judge_target,
-    model_hosts_in,
     program_of,
     python_in,
     removed_by,
     script_in,
 )
+from bundler.builder.source_policy.commands import judge_command, judge_target, model_hosts_in
 from bundler.builder.source_policy.environment import Surroundings, judge_removal, judge_variable
 from bundler.builder.source_policy.findings import Spot
 from bundler.builder.source_policy.python import python_spots

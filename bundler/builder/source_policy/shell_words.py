@@ -10,30 +10,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from bundler.builder.source_policy.shell_text import ShellCommand, ShellFault, behind_backquote, behind_bracket
+
+__all__ = ["ShellCommand", "ShellFault", "read_commands"]
+
 _ASSIGNMENT_ARRAY = re.compile(r"\w+\+?=")
 _ENDS = ";&|\n()"
 _HEREDOC = re.compile(r"<<(-?)[ \t]*(\\?[\w.]+|'[^'\n]*'|\"[^\"\n]*\")")
-
-
-class ShellFault(Exception):  # noqa: N818 -- a finding that the caller turns into its own
-    """The text cannot be read; ``line`` is where what has no end begins."""
-
-    def __init__(self, line: int, what: str) -> None:
-        super().__init__(what)
-        self.line = line
-        self.what = what
-
-
-@dataclass(frozen=True)
-class ShellCommand:
-    """A simple command: its words without their quotes, where it begins, what it is redirected to, its here-document."""
-
-    words: tuple[str, ...]
-    line: int
-    column: int
-    targets: tuple[str, ...] = ()
-    body: str = ""
-    body_line: int = 0
 
 
 def read_commands(text: str, line: int = 1) -> list[ShellCommand]:
@@ -96,8 +79,8 @@ class _Reader:
         if char == "\\":
             self._add(text[at + 1 : at + 2], 2)
         elif char == "'":
-            end = self._find("'", at + 1, "a quote")
-            self._add(text[at + 1 : end], end + 1 - at)
+            end = self._behind(text.find("'", at + 1) + 1, "a quote")
+            self._add(text[at + 1 : end - 1], end - at)
         elif char == '"':
             self._quoted()
         elif text.startswith("$(", at) or char == "`" or text.startswith("${", at):
@@ -133,38 +116,17 @@ class _Reader:
     def _substituted(self) -> None:
         """``$(…)`` and backquotes hold commands of their own; ``${…}`` and arithmetic are kept as they stand."""
         text, at = self._text, self._at
+        inside: str | None = None
         if text[at] == "`":
-            end = self._find("`", at + 1, "a backquote")
-            inside: str | None = text[at + 1 : end]
-            end += 1
-        elif text.startswith("$((", at):
-            end, inside = self._closing(at + 1, "(", ")"), None
-        elif text.startswith("$(", at):
-            end = self._closing(at + 1, "(", ")")
-            inside = text[at + 2 : end - 1]
+            end = self._behind(behind_backquote(text, at), "a backquote")
+            inside = re.sub(r"\\([`$\\])", r"\1", text[at + 1 : end - 1])
         else:
-            end, inside = self._closing(at + 1, "{", "}"), None
+            end = self._behind(behind_bracket(text, at + 1), "a bracket")
+            if text[at + 1] == "(" and not text.startswith("$((", at):
+                inside = text[at + 2 : end - 1]
         if inside is not None:
             self._found += read_commands(inside, self._line())
         self._add("$()" if inside is not None else text[at:end], end - at)
-
-    def _closing(self, at: int, opens: str, closes: str) -> int:
-        """The place behind what closes the bracket at ``at``; quotes inside may hold others."""
-        begin, depth = at, 0
-        while at < len(self._text):
-            char = self._text[at]
-            if char == "\\":
-                at += 1
-            elif char == "'" and opens == "(":
-                at = self._find("'", at + 1, "a quote")
-            elif char == opens:
-                depth += 1
-            elif char == closes:
-                depth -= 1
-                if not depth:
-                    return at + 1
-            at += 1
-        raise ShellFault(self._line(begin), f"{opens} that begins here has no end")
 
     def _redirect(self) -> None:
         heredoc = _HEREDOC.match(self._text, self._at)
@@ -184,9 +146,12 @@ class _Reader:
     def _end_at(self, char: str) -> None:
         text, at = self._text, self._at
         if char == "(" and self._word is not None and _ASSIGNMENT_ARRAY.fullmatch(self._word):
-            self._add("()", self._closing(at, "(", ")") - at)
+            self._add("()", self._behind(behind_bracket(text, at), "a list") - at)
             return
-        if char == "(" and re.match(r"\(\s*\)", text[at:]):
+        if char == "(" and not self._open.words and self._word is None and text.startswith("((", at):
+            self._at = self._behind(behind_bracket(text, at), "arithmetic")
+            return
+        if char == "(" and re.match(r"\(\s*\)", text[at : at + 20]):
             self._word, self._open = None, _Open([], [])  # a function's name
             self._at = text.index(")", at) + 1
             return
@@ -236,11 +201,11 @@ class _Reader:
             self._found.append(ShellCommand(tuple(done.words), done.line, done.column, tuple(done.targets)))
         self._open = _Open([], [])
 
-    def _find(self, wanted: str, at: int, called: str) -> int:
-        found = self._text.find(wanted, at)
-        if found < 0:
-            raise ShellFault(self._line(at), f"{called} that begins here has no end")
-        return found
+    def _behind(self, end: int, called: str) -> int:
+        """The place behind something that may have no end (0)."""
+        if not end:
+            raise ShellFault(self._line(), f"{called} that begins here has no end")
+        return end
 
     def _line(self, at: int | None = None) -> int:
         return self._first + self._text.count("\n", 0, self._at if at is None else at)

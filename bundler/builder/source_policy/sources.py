@@ -65,8 +65,8 @@ class Source:
 
     @property
     def text(self) -> str:
-        """The content as text; bytes that are none are kept apart from all that is looked for."""
-        return self.content.decode("utf-8-sig", errors="replace").replace("\r\n", "\n")
+        """The content as text, up to the first NUL: a script ends before what is packed behind it."""
+        return self.content.partition(b"\0")[0].decode("utf-8-sig", errors="replace").replace("\r\n", "\n")
 
 
 def kind_of(name: str, head: bytes) -> Kind | None:

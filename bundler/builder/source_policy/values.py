@@ -19,6 +19,8 @@ _REPO = re.compile(rf"{_REPO_PART}(?:/{_REPO_PART})?", re.ASCII)
 class Value:
     """One thing that an expression may be. ``content`` is a str, bool, int or None; ``known`` is False for neither.
 
+    ``replaces`` is True where a condition, an `or`, a second assignment or a default lets it take another's place.
+
     ``line`` and ``column`` (from 0, as `ast` counts) say where it was written or where it took another's place.
     """
 
@@ -26,10 +28,15 @@ class Value:
     line: int
     column: int
     known: bool = True
+    replaces: bool = False
 
     def moved(self, line: int, column: int) -> Value:
-        """The same, where it takes effect."""
+        """The same at another place."""
         return replace(self, line=line, column=column)
+
+    def instead(self, line: int, column: int) -> Value:
+        """The same, taking the place of another there."""
+        return replace(self, line=line, column=column, replaces=True)
 
     @property
     def text(self) -> str | None:

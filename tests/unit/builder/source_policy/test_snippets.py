@@ -31,7 +31,8 @@ CAUGHT = [
     (
         "flag-of-the-environment",
         "python",
-        IMPORT + 'import os\nL = os.environ.get("OFFLINE", True)\nm = AutoModel.from_pretrained("/m", local_files_only=L)',
+        IMPORT
+        + 'import os\nL = os.environ.get("OFFLINE", True)\nm = AutoModel.from_pretrained("/m", local_files_only=L)',
         "no-local-only",
     ),
     ("kwargs", "python", IMPORT + 'def f(**kw):\n    return AutoModel.from_pretrained("/m", **kw)', "no-local-only"),
@@ -64,7 +65,12 @@ CAUGHT = [
         'import huggingface_hub as hub\nhub.snapshot_download("org/name", cache_dir="/cache")',
         "no-local-only",
     ),
-    ("one-file", "python", 'from huggingface_hub import HfApi\nHfApi().hf_hub_download("o/n", "a.json")', "no-local-only"),
+    (
+        "one-file",
+        "python",
+        'from huggingface_hub import HfApi\nHfApi().hf_hub_download("o/n", "a.json")',
+        "no-local-only",
+    ),
     ("tokenizer", "python", 'from tokenizers import Tokenizer\nTokenizer.from_pretrained("/m")', "no-local-only"),
     # repo-id
     (
@@ -97,7 +103,8 @@ CAUGHT = [
     (
         "class-attribute",
         "python",
-        ST + 'class S:\n    NAME = "org/x"\n    def load(self):\n        return SentenceTransformer(self.NAME, local_files_only=True)',
+        ST
+        + 'class S:\n    NAME = "org/x"\n    def load(self):\n        return SentenceTransformer(self.NAME, local_files_only=True)',
         "repo-id",
     ),
     (
@@ -150,7 +157,12 @@ CAUGHT = [
         "repo-id",
     ),
     ("served", "compose", "services:\n  llm:\n    image: vllm/vllm-openai:v1\n    command: --model org/x", "repo-id"),
-    ("variable", "compose", "services:\n  tei:\n    image: tei:1\n    environment:\n      MODEL_ID: BAAI/bge", "repo-id"),
+    (
+        "variable",
+        "compose",
+        "services:\n  tei:\n    image: tei:1\n    environment:\n      MODEL_ID: BAAI/bge",
+        "repo-id",
+    ),
     # fallback
     (
         "assignment",
@@ -269,7 +281,12 @@ CAUGHT = [
     ("health", "dockerfile", "FROM a:1\nHEALTHCHECK CMD wget -q https://status.example.org", "shell"),
     ("service", "compose", 'services:\n  a:\n    command: ["sh", "-c", "apt-get install -y jq; app"]', "shell"),
     ("os-system", "python", 'import os\nos.system("wget https://example.org/w")', "shell"),
-    ("subprocess", "python", 'import subprocess, sys\nsubprocess.run([sys.executable, "-m", "pip", "install", "x"])', "shell"),
+    (
+        "subprocess",
+        "python",
+        'import subprocess, sys\nsubprocess.run([sys.executable, "-m", "pip", "install", "x"])',
+        "shell",
+    ),
     # env-online
     ("online", "python", 'import os\nos.environ["HF_HUB_OFFLINE"] = "0"', "env-online"),
     ("removed", "python", 'import os\nos.environ.pop("TRANSFORMERS_OFFLINE", None)', "env-online"),
@@ -308,7 +325,11 @@ CAUGHT = [
 PASSED = [
     ("right", "python", IMPORT + 'm = AutoModel.from_pretrained("/app/models/x", local_files_only=True)'),
     ("constant-flag", "python", ST + 'ONLY = True\nm = SentenceTransformer("/m", local_files_only=ONLY)'),
-    ("path", "python", ST + 'from pathlib import Path\nm = SentenceTransformer(str(Path("/m") / "x"), local_files_only=True)'),
+    (
+        "path",
+        "python",
+        ST + 'from pathlib import Path\nm = SentenceTransformer(str(Path("/m") / "x"), local_files_only=True)',
+    ),
     ("variable", "python", ST + 'import os\nm = SentenceTransformer(os.environ["M"], local_files_only=True)'),
     ("variable-get", "python", ST + 'import os\nm = SentenceTransformer(os.getenv("M"), local_files_only=True)'),
     (
@@ -344,7 +365,8 @@ PASSED = [
     (
         "replaced",
         "python",
-        ST + 'name = "org/x"\nprint(name)\nname = "/app/models/x"\nm = SentenceTransformer(name, local_files_only=True)',
+        ST
+        + 'name = "org/x"\nprint(name)\nname = "/app/models/x"\nm = SentenceTransformer(name, local_files_only=True)',
     ),
     (
         "raises",
@@ -367,7 +389,11 @@ PASSED = [
         "class Embedder:\n    @classmethod\n    def from_pretrained(cls, path):\n        return cls(path)\n"
         + 'e = Embedder.from_pretrained("/m")',
     ),
-    ("own-name", "python", 'class SentenceTransformer:\n    def __init__(self, x): ...\nm = SentenceTransformer("a/b")'),
+    (
+        "own-name",
+        "python",
+        'class SentenceTransformer:\n    def __init__(self, x): ...\nm = SentenceTransformer("a/b")',
+    ),
     ("config", "python", "from transformers import AutoModel\nm = AutoModel.from_config(config)"),
     (
         "cache-of-the-image",
@@ -429,17 +455,29 @@ PASSED = [
     ("looks", "shell", "pip list && apt-get clean && git status && hf version"),
     ("offline-export", "shell", "export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1"),
     ("array", "shell", 'tools=(curl wget)\nfor t in curl wget; do which "$t"; done'),
-    ("build-step", "dockerfile", "FROM a:1\nRUN apt-get update && pip install x && curl -O https://example.org/x\nCMD app"),
+    (
+        "build-step",
+        "dockerfile",
+        "FROM a:1\nRUN apt-get update && pip install x && curl -O https://example.org/x\nCMD app",
+    ),
     ("health-inside", "dockerfile", "FROM a:1\nHEALTHCHECK CMD curl -f http://localhost:8080/ || exit 1\nCMD app"),
     ("label", "dockerfile", "FROM a:1\nLABEL source=https://huggingface.co/org/x"),
     ("other-stage", "dockerfile", "FROM a:1 AS tools\nENV HF_HUB_OFFLINE=0\nCMD curl https://x.org\nFROM b:1\nCMD app"),
     ("argument", "dockerfile", "FROM a:1\nARG HF_ENDPOINT\n# https://huggingface.co\nENV HF_HUB_OFFLINE=1"),
     ("volume", "dockerfile", "FROM a:1\nVOLUME /var/lib/data /tmp"),
-    ("service", "compose", "services:\n  a:\n    image: a:1\n    command: [python, -m, service]\n    volumes: [d:/data]"),
+    (
+        "service",
+        "compose",
+        "services:\n  a:\n    image: a:1\n    command: [python, -m, service]\n    volumes: [d:/data]",
+    ),
     ("served-by-path", "compose", "services:\n  a:\n    command: --model /app/models/x --served-model-name org/x"),
     ("health", "compose", "services:\n  a:\n    healthcheck: {test: [CMD, curl, 'http://localhost/']}"),
     ("label", "compose", "services:\n  a:\n    labels: {source: 'https://huggingface.co/org/x'}"),
-    ("text", "yaml", "about: see https://huggingface.co/org/x for more\n# https://huggingface.co/x\nurl: https://x.org"),
+    (
+        "text",
+        "yaml",
+        "about: see https://huggingface.co/org/x for more\n# https://huggingface.co/x\nurl: https://x.org",
+    ),
     ("pattern", "yaml", 'forbid: ["Traceback", "huggingface\\\\.co"]'),
 ]
 
@@ -457,9 +495,7 @@ def test_is_caught(language: str, code: str, rules: str) -> None:
     assert sorted(set(broken(language, code))) == sorted(rules.split())
 
 
-@pytest.mark.parametrize(
-    ("language", "code"), [pytest.param(*rest, id=f"{name}-{rest[0]}") for name, *rest in PASSED]
-)
+@pytest.mark.parametrize(("language", "code"), [pytest.param(*rest, id=f"{name}-{rest[0]}") for name, *rest in PASSED])
 def test_only_looks_like_it(language: str, code: str) -> None:
     assert broken(language, code) == []
 
