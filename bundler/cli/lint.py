@@ -34,5 +34,6 @@ def as_text(report: LintReport) -> str:
     ]
     blocks += [f"{each.finding.where}: {each.finding.rule}: waived: {each.reason}" for each in report.waived]
     found = len(report.findings)
-    counted = f"{report.files} files read, {found or 'no'} finding{'' if found == 1 else 's'}"
+    files = "1 file" if report.files == 1 else f"{report.files} files"
+    counted = f"{files} read, {found or 'no'} finding{'' if found == 1 else 's'}"
     return "\n".join([*blocks, counted + (f", {len(report.waived)} waived" if report.waived else "")])

@@ -112,7 +112,7 @@ def _surroundings(sources: Sequence[Source], given: Surroundings) -> Surrounding
         elif source.kind == "yaml" and is_compose(source.content):
             own, started = service_facts(source.content)
             variables.update(own)
-        if started is not None:
+        if started:
             scripts = (scripts or set()) | started
     return Surroundings(variables, tuple(paths), None if scripts is None else _with_called(scripts, sources))
 
