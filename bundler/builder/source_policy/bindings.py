@@ -47,6 +47,9 @@ class Module:
         for node in self.nodes:
             for child in ast.iter_child_nodes(node):
                 self.parents[child] = node
+        self._global = {
+            (self.scope(node), name) for node in self.nodes if isinstance(node, ast.Global) for name in node.names
+        }
         for node in self.nodes:
             if isinstance(node, ast.Call):
                 self._calls[_called(node)].append(node)
@@ -118,7 +121,8 @@ class Module:
             scope = at if isinstance(binding.node, ast.arg) else self.scope(at)
             self._names[scope, target].append(binding)
         elif isinstance(target, ast.Name):
-            self._names[self.scope(target), target.id].append(binding)
+            scope = self.scope(target)
+            self._names[self.tree if (scope, target.id) in self._global else scope, target.id].append(binding)
         elif isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name):
             owner = self.class_of(target)
             if owner is not None and target.value.id in ("self", "cls"):

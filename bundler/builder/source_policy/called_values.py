@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,6 @@ _METHODS: dict[str, Callable[[str], str]] = {
     "resolve": made_absolute,
     "absolute": made_absolute,
     "expanduser": _SAME,
-    "format": lambda text: text.replace("{}", HOLE),
 }
 #: Where a default stands in calls that describe a field or an option.
 _DESCRIPTIONS = ("Field", "field", "Option", "Argument", "Query", "Form")
@@ -89,8 +89,26 @@ def _texts(call: ast.Call, name: str, known: Evaluator) -> Iterator[str]:
         elif method == "join" and len(args) == 1 and isinstance(args[0], (ast.List, ast.Tuple)):
             for separator in known.texts(owner):
                 yield from (separator.join(each) for each in combinations([known.texts(x) for x in args[0].elts]))
+        elif method == "format":
+            yield from _formatted(call, owner, known)
         elif method in _METHODS and own_class(owner, known.module) is None:
             yield from (_METHODS[method](text) for text in known.texts(owner))
+
+
+def _formatted(call: ast.Call, owner: ast.expr, known: Evaluator) -> Iterator[str]:
+    """``"{}/{}".format(a, b=c)``: what is written of the arguments; anything that is not simple is a hole."""
+    named = {each.arg: known.texts(each.value)[0] for each in call.keywords if each.arg}
+    placed = [known.texts(each)[0] for each in call.args]
+    for text in known.texts(owner):
+        waiting = iter(placed)
+
+        def fill(matched: re.Match[str], waiting: Iterator[str] = waiting) -> str:
+            name = matched[1]
+            if name.isdigit():
+                return placed[int(name)] if int(name) < len(placed) else HOLE
+            return named.get(name, HOLE) if name else next(waiting, HOLE)
+
+        yield re.sub(r"\{(\w*)[^{}]*\}", fill, text)
 
 
 def _returned(call: ast.Call, known: Evaluator) -> Iterator[Value]:
