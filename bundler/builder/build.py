@@ -39,6 +39,8 @@ from bundler.builder.prepare import staged_trees
 from bundler.builder.recipe import ImageBase, Recipe
 from bundler.builder.recipe_file import load_recipe
 from bundler.builder.resolve import PatientSource, record_digests, resolve, with_arguments
+from bundler.builder.source_policy.of_image import require_clean_images
+from bundler.builder.source_policy.of_recipe import require_clean_sources
 from bundler.builder.space import Need, StorePlace, require_space
 from bundler.builder.staged_blobs import EngineLayers, StagedBlobs
 from bundler.builder.state import Cache
@@ -144,6 +146,8 @@ class _Build:
         """All steps, in their order."""
         step = self._steps.begin
         self._require_buildable()
+        step("check sources")
+        require_clean_sources(self._recipe)
         step("resolve models and images")
         source = PatientSource(self._source, self._settings.retry, self._progress)
         lock = resolve(self._recipe, source, self._world, self._progress)
@@ -157,6 +161,7 @@ class _Build:
         step("compose")
         require_composable(part, self._recipe)
         part = keep_models_whole(part, models, self._staged)
+        require_clean_images(self._recipe, part)
         sizes = [model.tree.size for model in models]
         require_space(self._needs(sum(sizes), max(sizes, default=0), part))
         step("write the bundle")

@@ -23,6 +23,7 @@ from testbed.hub_faults import Fault, Kind
 from tests.support.build_site import BuildSite, build_site
 
 STEPS = (
+    "check sources",
     "resolve models and images",
     "check disk space",
     "download models",
