@@ -21,7 +21,10 @@ _HEREDOC = re.compile(r"<<(-?)[ \t]*(\\?[\w.]+|'[^'\n]*'|\"[^\"\n]*\")")
 
 def read_commands(text: str, line: int = 1) -> list[ShellCommand]:
     """Every command of ``text``, whose first line has the number ``line``; raises ShellFault."""
-    return _Reader(text, line).read()
+    try:
+        return _Reader(text, line).read()
+    except RecursionError as error:
+        raise ShellFault(line, "it is too deeply nested") from error
 
 
 @dataclass
@@ -40,6 +43,7 @@ class _Reader:
         self._text = text.replace("\r\n", "\n")
         self._first = line
         self._at = 0
+        self._counted = (0, line)
         self._word: str | None = None
         self._open = _Open([], [])
         self._found: list[ShellCommand] = []
@@ -208,4 +212,7 @@ class _Reader:
         return end
 
     def _line(self, at: int | None = None) -> int:
-        return self._first + self._text.count("\n", 0, self._at if at is None else at)
+        at = self._at if at is None else at
+        known, line = self._counted if at >= self._counted[0] else (0, self._first)
+        self._counted = (at, line + self._text.count("\n", known, at))
+        return self._counted[1]

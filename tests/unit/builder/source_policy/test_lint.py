@@ -112,6 +112,7 @@ def test_files_are_known_by_name_and_first_line(name: str, head: bytes, kind: st
         ("zero.py", b"x = 1\0", 1),
         ("a.sh", b'echo\necho "one\n', 2),
         ("here.sh", b"cat <<END\nx\n", 1),
+        ("deep.sh", b"$(" * 3000, 1),
         ("Dockerfile", b"FROM a\n\nRNU b\n", 3),
         ("compose.yaml", b"services:\n  a: 1\n  a: 2\n", 3),
         ("deep.py", b"x = " + b"(" * 5000 + b")" * 5000, 1),

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
+from pathlib import Path
 from typing import BinaryIO
 
 import pytest
 
+from bundler.builder.compress import Compression
+from bundler.builder.engine_part import EnginePart
+from bundler.builder.init import init_recipe
+from bundler.builder.recipe_file import load_recipe
 from bundler.builder.source_policy.lint import lint_sources
-from bundler.builder.source_policy.of_image import is_own, sources_in
+from bundler.builder.source_policy.of_image import is_own, require_clean_images, sources_in
 from bundler.builder.source_policy.sources import MOST_BYTES
-from bundler.core.errors import BuildError
+from bundler.builder.stack import Stack, take_apart
+from bundler.builder.staged_blobs import StagedBlob, StagedBlobs
+from bundler.core.errors import BuildError, CheckError
 
 BAD = b"import nltk\nnltk.download('x')\n"
 
@@ -78,3 +86,52 @@ def test_what_is_too_large_to_read_is_a_finding() -> None:
 def test_what_is_no_layer_is_refused() -> None:
     with pytest.raises(BuildError, match="cannot be read"):
         sources_in("small:1", [io.BytesIO(b"no tar" * 200)])
+
+
+def stack(name: str, config: dict[str, object], blobs: list[StagedBlob]) -> Stack:
+    document = {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": config,
+        "rootfs": {"type": "layers", "diff_ids": [str(blob.diff_id) for blob in blobs]},
+        "history": [{"created_by": f"step {number}"} for number in range(len(blobs))],
+    }
+    return take_apart(name, json.dumps(document).encode(), [blob.compressed.layer("os") for blob in blobs])
+
+
+@pytest.mark.parametrize(
+    ("program", "environment", "found"),
+    [
+        (b"import nltk\nnltk.download('x')\n", [], ["small:1:/app/a.py:2:1"]),
+        (b"import tiktoken\ntiktoken.get_encoding('x')\n", [], ["small:1:/app/a.py:2:1"]),
+        (b"import tiktoken\ntiktoken.get_encoding('x')\n", ["TIKTOKEN_CACHE_DIR=/app/bpe"], []),
+    ],
+)
+def test_only_what_the_application_adds_is_judged_by_what_its_image_says(
+    program: bytes, environment: list[str], found: list[str], tmp_path: Path
+) -> None:
+    staged = StagedBlobs(tmp_path, Compression())
+    below = staged.pack(layer({"app/base.py": BAD}), None)
+    above = staged.pack(layer({"app/a.py": program, "app/start.sh": b"pip install x\n"}), None)
+    init_recipe(tmp_path / "x", "x")
+    recipe = load_recipe(tmp_path / "x")
+    app = stack("small:1", {"Env": environment, "Cmd": ["python", "/app/a.py"]}, [below, above])
+    packed = {blob.diff_id: blob for blob in (below, above)}
+    part = EnginePart(stack("small:base", {}, [below]), (app,), None, (), packed)
+    problems: list[str] = []
+    try:
+        require_clean_images(recipe, part)
+    except CheckError as error:
+        problems = [problem.where for problem in error.problems]
+    assert problems == found
+
+
+def test_what_an_image_starts_is_judged_whole(tmp_path: Path) -> None:
+    staged = StagedBlobs(tmp_path, Compression())
+    blob = staged.pack(layer({"app/start.sh": b"pip install x\n", "app/tool.sh": b"pip install x\n"}), None)
+    init_recipe(tmp_path / "x", "x")
+    app = stack("small:1", {"Entrypoint": ["/app/start.sh"]}, [blob])
+    part = EnginePart(stack("small:base", {}, []), (app,), None, (), {blob.diff_id: blob})
+    with pytest.raises(CheckError) as caught:
+        require_clean_images(load_recipe(tmp_path / "x"), part)
+    assert [problem.where for problem in caught.value.problems] == ["small:1:/app/start.sh:1:1"]

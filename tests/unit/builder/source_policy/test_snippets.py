@@ -156,6 +156,29 @@ CAUGHT = [
         'from peft import PeftModel\nm = PeftModel.from_pretrained(base, "org/lora", local_files_only=True)',
         "repo-id",
     ),
+    (
+        "global",
+        "python",
+        ST
+        + 'name = "org/x"\ndef choose():\n    global name\n    name = "org/y"\n'
+        + "def load():\n    return SentenceTransformer(name, local_files_only=True)",
+        "repo-id",
+    ),
+    (
+        "format",
+        "python",
+        ST + 'O = "org"\nm = SentenceTransformer("{}/{n}".format(O, n="x"), local_files_only=True)',
+        "repo-id",
+    ),
+    (
+        "two-callers",
+        "python",
+        ST
+        + "def load(name):\n    return SentenceTransformer(name, local_files_only=True)\n"
+        + 'load("/app/models/x")\nload("org/x")',
+        "repo-id",
+    ),
+    ("lambda", "python", ST + 'f = lambda n: SentenceTransformer(n, local_files_only=True)\nf("org/x")', "repo-id"),
     ("served", "compose", "services:\n  llm:\n    image: vllm/vllm-openai:v1\n    command: --model org/x", "repo-id"),
     (
         "variable",
@@ -360,6 +383,18 @@ PASSED = [
         "joined",
         "python",
         ST + 'import os\nm = SentenceTransformer(os.path.join("/app", "models", name), local_files_only=True)',
+    ),
+    (
+        "format-below-a-root",
+        "python",
+        ST + 'm = SentenceTransformer("{}/models/{}".format(root, "x"), local_files_only=True)',
+    ),
+    (
+        "own-loop",
+        "python",
+        ST
+        + 'for name in sorted(os.listdir("/app/models")):\n'
+        + '    SentenceTransformer(f"/app/models/{name}", local_files_only=True)',
     ),
     ("two-paths", "python", ST + 'm = SentenceTransformer("/a" if small else "/b", local_files_only=True)'),
     (
