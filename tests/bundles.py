@@ -76,7 +76,11 @@ class Made:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a kit is to hold; sizes are bytes. ``lying_layer``: the app layer's diff_id is another one's."""
+    """What a kit is to hold; sizes are bytes.
+
+    ``lying_layer``: the app layer's diff_id is another one's; ``broken_layer``: it is no tar, and all digests fit;
+    of several apps it is the last one's. ``sidecar``: an image of others, without a model.
+    """
 
     name: str = "service"
     version: str = "1.0.0"
@@ -91,8 +95,10 @@ class Wanted:
     command: Sequence[str] = ("/bin/cat", "/app/greeting")
     within_s: float = 20.0
     lying_layer: bool = False
+    broken_layer: bool = False
     more_apps: int = 0
     more_models: int = 0
+    sidecar: bool = False
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -105,6 +111,10 @@ class Wanted:
     @property
     def app(self) -> Reference:
         return Reference.parse(f"bundler-test/{self.name}:{self.app_tag or self.version}")
+
+    @property
+    def beside(self) -> Reference:
+        return Reference.parse(f"bundler-test/{self.name}-sidecar:{self.version}")
 
 
 def make_bundle(directory: Path, **wanted: object) -> Path:
@@ -126,8 +136,10 @@ def write_kit(directory: Path, wanted: Wanted) -> Path:
     for number, app in enumerate(apps):
         reference = wanted.app if not number else dataclasses.replace(wanted.app, path=f"{wanted.app.path}-{number}")
         images.append((_image(reference, [*models, os_layer, app], wanted), "app"))
+    beside = [_compressed(_tar({"sidecar/marker": b"beside\n"}), "foreign")] if wanted.sidecar else []
+    images += [(_image(wanted.beside, [layer], wanted), "foreign") for layer in beside]
     manifest = _manifest(wanted, images)
-    blobs = {blob_name(made.layer.blob.digest): made.blob for made in (*models, os_layer, *apps)}
+    blobs = {blob_name(made.layer.blob.digest): made.blob for made in (*models, os_layer, *apps, *beside)}
     for image, _ in images:
         blobs |= {blob_name(image.image_id): image.config, blob_name(image.manifest_digest): image.manifest}
     blobs |= {payload_name(path): content for path, content in wanted.files.items()}
@@ -171,7 +183,11 @@ def _model_layer(wanted: Wanted, number: int) -> Made:
 def _app_layer(wanted: Wanted, number: int) -> Made:
     text = wanted.greeting if not number else f"{wanted.greeting} {number}"
     made = _compressed(_tar({"app/greeting": f"{text}\n".encode()}), "app")
-    if wanted.lying_layer and number == wanted.more_apps:
+    if number < wanted.more_apps:
+        return made
+    if wanted.broken_layer:
+        return _compressed(b"not a tar\n" * 5000, "app")
+    if wanted.lying_layer:
         return Made(dataclasses.replace(made.layer, diff_id=Digest.of(b"another layer")), made.blob)
     return made
 

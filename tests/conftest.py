@@ -8,7 +8,9 @@ less than half a second. What needs an engine is never skipped: where engines ca
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import os
+import random
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +32,33 @@ from testbed.registry import registry as running_registry
 
 ENGINES = ("docker20", "docker26", "docker26_containerd", "docker28", "docker28_containerd")
 NEEDS_ENGINE = frozenset((*ENGINES, "any_engine", "start_engine", "isolated_host", "busybox"))
+
+
+def pytest_configure() -> None:
+    """One seed for all workers of a run, which inherit it: a new one each time unless BUNDLER_TEST_SEED says which."""
+    os.environ.setdefault("BUNDLER_TEST_SEED", str(random.SystemRandom().randrange(1 << 32)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In ``scripts/test``, as root, a test that is skipped has failed: what it would have shown was not shown."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and _nothing_may_be_skipped():
+        report.outcome, report.longrepr = "failed", f"skipped, which scripts/test does not allow: {report.longrepr}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a whole file."""
+    report = yield
+    if report.skipped and _nothing_may_be_skipped():
+        report.outcome, report.longrepr = "failed", f"skipped, which scripts/test does not allow: {report.longrepr}"
+    return report
+
+
+def _nothing_may_be_skipped() -> bool:
+    return os.environ.get("BUNDLER_TEST_SKIPS") == "none" and os.geteuid() == 0
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -87,6 +87,15 @@ def _ended(process: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
+def require_three_lines(done: subprocess.CompletedProcess[str], code: int, told: str) -> None:
+    """The error of a run without progress is told as it is promised: what happened, where, what to do, and no more."""
+    lines = done.stderr.splitlines()
+    assert done.returncode == code, done.stderr
+    assert [line.partition(": ")[0] for line in lines[1:]] == ["where", "do"], done.stderr
+    assert told in lines[0], done.stderr
+    assert done.stdout == ""
+
+
 def clean_env() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith(("DOCKER_", "XDG_"))}
 

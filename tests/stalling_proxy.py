@@ -1,7 +1,7 @@
 """A real socket between a client and an engine that stops, or cuts the line, in the middle of what is sent.
 
 It only counts what the client sends to ``/images/load``: after ``limit`` bytes of that, it stalls (and says so) or
-closes both sides. Everything else passes as it is.
+closes both sides; released, it closes them or, with ``resume``, lets everything pass. All else passes as it is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from pathlib import Path
 class StallingProxy:
     """Listens at ``url``. ``stalled`` is set when the limit is reached; ``sent`` counts the bytes of loads."""
 
-    def __init__(self, socket_path: Path, engine: Path, limit: int | None, *, cut: bool = False) -> None:
+    def __init__(
+        self, socket_path: Path, engine: Path, limit: int | None, *, cut: bool = False, resume: bool = False
+    ) -> None:
         self.url = f"unix://{socket_path}"
         self.stalled = threading.Event()
         self.released = threading.Event()
@@ -24,6 +26,7 @@ class StallingProxy:
         self._engine = engine
         self._limit = limit
         self._cut = cut
+        self._resume = resume
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(str(socket_path))
         self._listener.listen()
@@ -63,7 +66,7 @@ class StallingProxy:
         self.stalled.set()
         if not self._cut:
             self.released.wait()
-        return False
+        return self._resume
 
     def _downwards(self, engine: socket.socket, client: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -79,10 +82,12 @@ def _end(*sockets: socket.socket) -> None:
 
 
 @contextlib.contextmanager
-def stalling_proxy(folder: Path, engine: Path, limit: int | None, *, cut: bool = False) -> Iterator[StallingProxy]:
+def stalling_proxy(
+    folder: Path, engine: Path, limit: int | None, *, cut: bool = False, resume: bool = False
+) -> Iterator[StallingProxy]:
     """A proxy before the engine's socket, for the time of the block; no limit: it only counts."""
     path = folder / f"proxy-{limit}-{cut}.sock"
-    proxy = StallingProxy(path, engine, limit, cut=cut)
+    proxy = StallingProxy(path, engine, limit, cut=cut, resume=resume)
     try:
         yield proxy
     finally:

@@ -1,4 +1,8 @@
-"""A recipe against its lock: what was asked when the lock was made, and what is asked now."""
+"""A recipe against its lock: what was asked when the lock was made, and what is asked now.
+
+What the lock lacks is no disagreement: it is read from its source and added. So the remedy for every entry that
+disagrees is to remove it.
+"""
 
 from __future__ import annotations
 
@@ -52,12 +56,12 @@ def _of_others(recipe: Recipe) -> Iterator[AskedImage]:
 
 
 def disagreements(recipe: Recipe, lock: Lock) -> list[Problem]:
-    """Everything in which the two differ; empty if the lock is the recipe's."""
+    """Everything that the lock says otherwise than the recipe; empty if all of its entries are the recipe's."""
     return [*_platforms(recipe, lock), *_models(recipe, lock), *_images(recipe, lock)]
 
 
 def require_agreement(recipe: Recipe, lock: Lock) -> None:
-    """Raise RecipeError, with every difference and how to go on, unless the lock is the recipe's."""
+    """Raise RecipeError, with every difference and how to go on, unless all entries of the lock are the recipe's."""
     problems = disagreements(recipe, lock)
     if problems:
         remedy = (
@@ -77,19 +81,16 @@ def _platforms(recipe: Recipe, lock: Lock) -> Iterator[Problem]:
 def _models(recipe: Recipe, lock: Lock) -> Iterator[Problem]:
     asked = [model.name for model in recipe.models]
     for index, model in enumerate(recipe.models):
-        where, locked = recipe.where("models", index), lock.model_named(model.name)
-        if locked is None:
-            yield Problem(
-                where, f"the model {model.name!r} is not in {LOCK_FILE}", f"remove {LOCK_FILE} and build again"
-            )
-        else:
-            yield from _changes(model, locked, where)
+        locked = lock.model_named(model.name)
+        if locked is not None:
+            yield from _changes(model, locked, recipe.where("models", index))
     for locked in lock.models:
         if locked.name not in asked:
             yield Problem(LOCK_FILE, f"the model {locked.name!r} is not in the recipe", _REMOVE_ENTRY)
-    locked_order = [model.name for model in lock.models]
-    if locked_order != asked and sorted(locked_order) == sorted(asked):
-        what = f"models stand in the order {', '.join(asked)}, in the lock {', '.join(locked_order)}"
+    locked_order = [model.name for model in lock.models if model.name in asked]
+    asked_order = [name for name in asked if name in locked_order]
+    if locked_order != asked_order:
+        what = f"models stand in the order {', '.join(asked_order)}, in the lock {', '.join(locked_order)}"
         remedy = f"their layers stand in it: restore it, or remove {LOCK_FILE} and build again"
         yield Problem(recipe.where("models"), what, remedy)
 
@@ -107,13 +108,7 @@ def _changes(model: ModelSpec, locked: LockedModel, where: str) -> Iterator[Prob
 
 
 def _images(recipe: Recipe, lock: Lock) -> Iterator[Problem]:
-    asked = asked_images(recipe)
-    for each in asked:
-        if lock.image_asked(each.role, each.asked) is None:
-            yield Problem(
-                each.where, f"the image {each.asked} is not in {LOCK_FILE}", f"remove {LOCK_FILE} and build again"
-            )
-    known = {(each.role, each.asked) for each in asked}
+    known = {(each.role, each.asked) for each in asked_images(recipe)}
     for locked in lock.images:
         if (locked.role, locked.asked) not in known:
             yield Problem(LOCK_FILE, f"the image {locked.asked} is not in the recipe", _REMOVE_ENTRY)

@@ -7,33 +7,27 @@ and known when the first config is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from dataclasses import dataclass
+from pathlib import Path
 
 from bundler.builder.compose import Foundation, PlacedModel, Release, compose_app, compose_base, require_few
 from bundler.builder.compress import Compression, Sink, compress_chunks
-from bundler.builder.conflicts import ImageAbove, ModelPlace, require_models_whole
 from bundler.builder.describe import FinishedImage, describe_bundle, describe_model
-from bundler.builder.engine_build.values import PRIVATE_DIRECTORY
 from bundler.builder.engine_part import EnginePart
 from bundler.builder.hub.snapshot import Snapshot
 from bundler.builder.layer import ChangedFileError, Entry, layer_chunks, with_parents
-from bundler.builder.layer_filter import without_entries
-from bundler.builder.layer_scan import LayerScan, parts_of, related, scan_layer
 from bundler.builder.lock import Lock
 from bundler.builder.model_tree import ModelTree, TreeFile, hub_cache_tree, model_entries
 from bundler.builder.payload import payload_of
 from bundler.builder.recipe import ModelSpec, Recipe
-from bundler.builder.stack import Stack, own_steps, with_layers
-from bundler.builder.staged_blobs import StagedBlob, StagedBlobs
+from bundler.builder.stack import own_steps
+from bundler.builder.staged_blobs import StagedBlob
 from bundler.builder.writer import BundleWriter
 from bundler.core.bundle_manifest import BundleManifest
 from bundler.core.digest import Digest
 from bundler.core.errors import BuildError, Problem
 from bundler.core.oci import Image, Layer
 from bundler.core.progress import Progress
-from bundler.core.readers import decompress
 
 
 @dataclass(frozen=True)
@@ -75,56 +69,6 @@ def local_model(spec: ModelSpec, snapshot: Snapshot) -> LocalModel:
     return LocalModel(spec, snapshot, tree)
 
 
-def keep_models_whole(part: EnginePart, models: Sequence[LocalModel], staged: StagedBlobs) -> EnginePart:
-    """The engine's images, found to leave every model as it is; opaque markers that hide nothing are dropped.
-
-    Raises BuildError with everything that would change or hide a model.
-    """
-    places = [ModelPlace(model.tree.name, model.tree.path) for model in models]
-    paths = [*(place.path for place in places), PRIVATE_DIRECTORY]
-    stacks = (part.base, *part.apps)
-    scans: dict[Digest, LayerScan] = {}
-    for diff_id in {layer.diff_id for stack in stacks for layer in stack.layers}:
-        with _plain(part.packed[diff_id]) as stream:
-            scans[diff_id] = scan_layer(stream, paths, str(diff_id))
-    images = [_above(stack, scans) for stack in stacks]
-    _require_nothing_private(images)
-    droppable = require_models_whole(places, images)
-    if not droppable:
-        return part
-    replaced = {diff_id: _filtered(part.packed[diff_id], names, staged) for diff_id, names in droppable.items()}
-    layers = {diff_id: blob.compressed.layer("os") for diff_id, blob in replaced.items()}
-    return replace(
-        part,
-        base=with_layers(part.base, layers),
-        apps=tuple(with_layers(app, layers) for app in part.apps),
-        packed={**part.packed, **{blob.diff_id: blob for blob in replaced.values()}},
-    )
-
-
-def _require_nothing_private(images: Sequence[ImageAbove]) -> None:
-    """What only the build may see (a company's CA) was dropped with its own layers; a copy of it must not travel."""
-    private = parts_of(PRIVATE_DIRECTORY)
-    found = {
-        (step.told, touch.name): image.name
-        for image in reversed(images)  # the base comes first, and what it brought is its own fault
-        for step, scan in image.layers
-        for touch in scan.touches
-        if related(touch.path, private) and touch.path
-    }
-    problems = [
-        Problem(f"{image}, {told}", f"carries {name}, which only the build may see")
-        for (told, name), image in found.items()
-    ]
-    if problems:
-        raise BuildError(
-            "an image carries what bundler gave to the build alone",
-            where=problems[0].where,
-            remedy="copy single directories from other stages, not the whole of `/`",
-            problems=problems[:20],
-        )
-
-
 def require_composable(part: EnginePart, recipe: Recipe) -> None:
     """Raise BuildError, before a byte is written, for an app that does not stand on the base or has too many layers."""
     below = ["model"] * len(recipe.models) + ["os"] * len(part.base.layers) + ["derived"] * (part.derived is not None)
@@ -132,20 +76,6 @@ def require_composable(part: EnginePart, recipe: Recipe) -> None:
     for app in part.apps:
         own = own_steps(app, part.base)
         require_few(app.name, [*below, *("app" for step in own if step.layer is not None)])
-
-
-def _plain(blob: StagedBlob) -> BinaryIO:
-    return decompress(blob.compressed.blob.media_type, blob.path.open("rb"), str(blob.path))
-
-
-def _above(stack: Stack, scans: Mapping[Digest, LayerScan]) -> ImageAbove:
-    steps = [(step, scans[step.layer.diff_id]) for step in stack.steps if step.layer is not None]
-    return ImageAbove(stack.name, stack.config, tuple(steps))
-
-
-def _filtered(blob: StagedBlob, names: frozenset[str], staged: StagedBlobs) -> StagedBlob:
-    with _plain(blob) as stream:
-        return staged.pack(without_entries(stream, names, str(blob.diff_id)), None)
 
 
 class Assembly:
@@ -191,9 +121,9 @@ class Assembly:
 
     def _ours(self, placed: tuple[PlacedModel, ...]) -> Iterator[FinishedImage]:
         recipe, part = self._recipe, self._part
-        caches = {model.path for model in recipe.models if model.layout == "hub-cache"}
+        cache = next((model.path for model in recipe.models if model.layout == "hub-cache"), None)
         derived = part.derived.compressed.layer("derived") if part.derived else None
-        foundation = Foundation(placed, part.base, derived, PurePosixPath(min(caches)) if caches else None)
+        foundation = Foundation(placed, part.base, derived, cache)
         release = Release(
             recipe.name, recipe.version, recipe.platform, self._created, recipe.labels, recipe.environment
         )
@@ -204,7 +134,7 @@ class Assembly:
 
     def _others(self) -> Iterator[FinishedImage]:
         for taken in self._part.others:
-            yield FinishedImage(taken.image, "foreign", ())
+            yield FinishedImage(taken.image, "foreign", (), taken.manifest)
 
     def _files(self) -> dict[Digest, Path]:
         """Where each packed layer stands, by the digest of its blob."""

@@ -20,11 +20,15 @@ from bundler.core.registry import Registry, stored_credentials
 
 @dataclass(frozen=True)
 class TakenImage:
-    """An image of others: as a value, what identifies it at its source, and a file for each blob of a layer."""
+    """An image of others: as a value, what identifies it at its source, and a file for each blob of a layer.
+
+    ``manifest`` is ``source`` where it was kept, ``ours`` where the source has none to keep.
+    """
 
     image: Image
     locked: LockedImage
     blobs: Mapping[Digest, Path]
+    manifest: str
 
 
 @dataclass
@@ -70,18 +74,19 @@ class OutsideWorld:
             path = self.recipe.path_of(str(spec.path))
             taken = _as_it_is(from_layout(path, wanted, locked, self.blobs, self.progress))
         else:
-            exported, found = from_docker_archive(self.recipe.path_of(str(spec.path)), wanted, locked, self.layers)
+            path = self.recipe.path_of(str(spec.path))
+            exported, found = from_docker_archive(path, wanted, locked, self.layers, self.progress)
             taken = _over(image_over(exported, spec.name, _foreign_layer), found, exported.layers)
         self._taken[spec.image] = taken
         return taken
 
 
 def _as_it_is(found: ForeignImage) -> TakenImage:
-    return TakenImage(found.image, found.locked, found.blobs)
+    return TakenImage(found.image, found.locked, found.blobs, "source")
 
 
 def _over(image: Image, locked: LockedImage, layers: tuple[StagedBlob, ...]) -> TakenImage:
-    return TakenImage(image, locked, {blob.compressed.blob.digest: blob.path for blob in layers})
+    return TakenImage(image, locked, {blob.compressed.blob.digest: blob.path for blob in layers}, "ours")
 
 
 def _foreign_layer(blob: StagedBlob) -> Layer:

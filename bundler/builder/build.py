@@ -16,7 +16,6 @@ from typing import Literal, Protocol
 from bundler.builder.assemble import (
     Assembly,
     LocalModel,
-    keep_models_whole,
     local_model,
     packed_size,
     plain_size,
@@ -34,6 +33,7 @@ from bundler.builder.hub.source import HubSource
 from bundler.builder.images import BuildEngine, BuildOptions, request_of
 from bundler.builder.kit_writer import StagedKit
 from bundler.builder.lock import Lock
+from bundler.builder.models_whole import keep_models_whole
 from bundler.builder.papers import papers_of
 from bundler.builder.prepare import staged_trees
 from bundler.builder.recipe import ImageBase, Recipe
@@ -67,6 +67,9 @@ class Rehearsal(Protocol):
     def store(self) -> StorePlace | None:
         """Where the engine that rehearses stores images; None for one whose disk is not seen from here."""
 
+    def clear(self, progress: Progress) -> None:
+        """Remove what killed rehearsals, of whatever kit, left in the engine."""
+
     def full(self, kit: Path, progress: Progress) -> tuple[CheckResult, ...]:
         """Load, prove and check the kit in the engine without names and without a trace; all results."""
 
@@ -83,13 +86,14 @@ class Rehearsal(Protocol):
 
 @dataclass(frozen=True)
 class BuildSettings:
-    """What the person who builds decides."""
+    """What the person who builds decides. ``load``: the caller brings the images into the engine afterwards."""
 
     output: Path
     cache: Cache
     endpoint: str | None = None
     compression: Compression = field(default_factory=Compression)
     rehearse: RehearsalMode = "full"
+    load: bool = False
     lock_timeout_s: float = 0.0
     engine: BuildOptions = field(default_factory=BuildOptions)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
@@ -146,8 +150,9 @@ class _Build:
         """All steps, in their order."""
         step = self._steps.begin
         self._require_buildable()
-        step("check sources")
-        require_clean_sources(self._recipe)
+        # Whatever this build's own rehearsal is: without one, nobody else would ever come for it.
+        self._rehearsal.clear(self._progress)
+        require_clean_sources(self._recipe, self._progress)
         step("resolve models and images")
         source = PatientSource(self._source, self._settings.retry, self._progress)
         lock = resolve(self._recipe, source, self._world, self._progress)
@@ -160,8 +165,8 @@ class _Build:
         part, mounted = self._build_images(lock, models)
         step("compose")
         require_composable(part, self._recipe)
-        part = keep_models_whole(part, models, self._staged)
-        require_clean_images(self._recipe, part)
+        part = keep_models_whole(part, [model.tree for model in models], self._staged, self._progress)
+        require_clean_images(self._recipe, part, self._progress)
         sizes = [model.tree.size for model in models]
         require_space(self._needs(sum(sizes), max(sizes, default=0), part))
         step("write the bundle")
@@ -205,13 +210,18 @@ class _Build:
         require_space([Need(self._settings.cache.root, missing, "models to be fetched"), *needs])
 
     def _needs(self, models_size: int, largest: int, part: EnginePart | None) -> list[Need]:
-        """What the bundle takes in the output and, if it is rehearsed, in the engine while the largest model loads."""
+        """What the bundle takes in the output, and what it takes in the engine while the largest model loads.
+
+        A rehearsal has gone from the engine before images are brought there to stay, so the two need what one needs.
+        """
         layers_size = packed_size(part) if part else 0
         kit_size = models_size + layers_size + self._loader.stat().st_size
         needs = [Need(self._settings.output, kit_size, "the kit")]
-        store = self._rehearsal.store() if self._settings.rehearse == "full" else None
+        rehearsed = self._settings.rehearse == "full"
+        store = self._rehearsal.store() if rehearsed or self._settings.load else None
         if store is not None:
-            needs.append(store.need(models_size + (plain_size(part) if part else 0), largest))
+            purpose = "the rehearsal in the engine" if rehearsed else "the images in the engine"
+            needs.append(store.need(models_size + (plain_size(part) if part else 0), largest, purpose))
         return needs
 
     def _fetch(self, lock: Lock) -> tuple[tuple[LocalModel, ...], Lock]:

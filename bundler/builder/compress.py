@@ -23,13 +23,16 @@ from bundler.core.oci import LAYER_ZSTD, Descriptor, Layer
 from bundler.core.progress import SilentTask, Task
 
 DEFAULT_LEVEL = 3
-LEVELS = range(1, 23)
+LEVELS = range(1, 20)
 ZSTD_RELEASE = ".".join(str(part) for part in zstandard.ZSTD_VERSION)
 #: Bytes that one worker takes at a time. zstd's own choice is four windows; a smaller one costs 0.4 % of size on an
 #: operating system's files, nothing on weights, and lets eight workers stay below 100 MiB together.
 _JOB_SIZE = 2 << 20
 #: SHA-256 runs at 1.7 GB/s a core, and no layer passes faster: more workers would only take memory.
 _MAX_THREADS = 8
+#: Up to which level how many workers keep a build's process below 256 MiB: the tables in which a worker looks for
+#: repetitions grow with the level, to 80 MiB and more (measured, docs/adr/0001).
+_THREADS_UP_TO = {8: 8, 11: 4, 12: 3, 18: 2, 19: 1}
 _QUEUED_CHUNKS = 4
 
 
@@ -42,7 +45,7 @@ class Sink(Protocol):
 
 @dataclass(frozen=True)
 class Compression:
-    """How layers are compressed; ``threads`` is at least 1 and has no influence on the bytes."""
+    """How layers are compressed; ``threads`` is at least 1, has no influence on the bytes, and is fewer at high levels."""
 
     level: int = DEFAULT_LEVEL
     threads: int = min(len(os.sched_getaffinity(0)), _MAX_THREADS)
@@ -50,6 +53,11 @@ class Compression:
     def __post_init__(self) -> None:
         if self.level not in LEVELS or self.threads < 1:
             raise ValueError(f"no such compression: level {self.level}, {self.threads} threads")
+
+    @property
+    def workers(self) -> int:
+        """How many threads compress: as many as memory allows at this level."""
+        return min(self.threads, next(most for level, most in _THREADS_UP_TO.items() if self.level <= level))
 
     @property
     def label(self) -> str:
@@ -105,7 +113,7 @@ def _compressed(chunks: Iterable[bytes], compression: Compression) -> Iterator[b
     # The size of the content is left out of the frame: zstd tunes itself by it, and a stream from an engine has none.
     parameters = zstandard.ZstdCompressionParameters.from_level(
         compression.level,
-        threads=compression.threads,
+        threads=compression.workers,
         job_size=_JOB_SIZE,
         write_content_size=False,
         write_checksum=True,

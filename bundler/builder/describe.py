@@ -27,11 +27,12 @@ from bundler.core.reference import Reference
 
 @dataclass(frozen=True)
 class FinishedImage:
-    """A composed image, or one of others; ``kind`` is ``base``, ``app`` or ``foreign``."""
+    """A composed image, or one of others; ``kind`` is ``base``, ``app`` or ``foreign``, ``manifest`` whose that is."""
 
     image: Image
     kind: str
     models: tuple[str, ...]
+    manifest: str = "ours"
 
 
 def created_time(environment: Mapping[str, str]) -> str:
@@ -92,6 +93,7 @@ def _describe_image(item: FinishedImage) -> BundledImage:
         plain_manifest_digest=Digest.of(render_plain_manifest(image.config, image.layers)),
         layers=image.layers,
         models=item.models,
+        manifest=item.manifest,
     )
 
 

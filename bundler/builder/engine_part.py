@@ -19,6 +19,7 @@ from bundler.builder.lock import Lock
 from bundler.builder.model_tree import ModelTree
 from bundler.builder.prepare import Preparation, prepare
 from bundler.builder.recipe import ImageBase, Recipe
+from bundler.builder.space import Need, require_space
 from bundler.builder.stack import Stack, take_apart, without_private
 from bundler.builder.staged_blobs import StagedBlob
 from bundler.builder.state import Cache
@@ -26,6 +27,10 @@ from bundler.core.digest import Digest
 from bundler.core.progress import Progress
 from bundler.core.readers import ChunkReader
 from bundler.core.reference import Reference
+
+#: How much of an operating system's plain bytes to have room for when it is packed. Debian's ``/usr`` takes a third
+#: (docs/adr/0001), and nobody knows before; what packs worse and does not fit is told when it is written.
+PACKED_SHARE = 0.5
 
 #: Called with the images as the engine built them, by their names and with the ids that the engine knows.
 Trial = Callable[[Mapping[Reference, str]], None]
@@ -66,6 +71,8 @@ def build_images(
         names = [recipe.base.tag, *(spec.tag for spec in recipe.apps)]
         trial({name: image.image_id for name, image in zip(names, built, strict=True)})
         derived = _derive(recipe, base, trees, session, world, cache, progress)
+        size = int(session.size_to_pack(base, apps, world.layers) * PACKED_SHARE)
+        require_space([Need(cache.layers, size, "layers to be packed")])
         exported = session.export(built, world.layers)
         others = world.take(session, lock)
     triples = zip(names, exported, built, strict=True)
@@ -96,7 +103,11 @@ def _derive(
     prepared = prepare(world.engine.client, wanted, cache.prepared, progress)
     if not prepared.entries:
         return None
-    with ChunkReader(layer_chunks(with_parents(prepared.entries))) as stream:
+    size = sum(entry.size for entry in prepared.entries)
+    with (
+        progress.task("pack the outputs of prepare", size) as task,
+        ChunkReader(layer_chunks(with_parents(prepared.entries), task.advance)) as stream,
+    ):
         return world.layers.store(cast("BinaryIO", stream))
 
 

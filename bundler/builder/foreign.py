@@ -20,7 +20,7 @@ from bundler.core.atomic import atomic_file
 from bundler.core.digest import CHUNK_BYTES, Digest
 from bundler.core.errors import BundleError, EngineError, PreconditionError, RecipeError
 from bundler.core.oci import Descriptor, Image, Layer, config_platform, parse_object, render_manifest
-from bundler.core.progress import Progress, Task
+from bundler.core.progress import ObservedReader, Progress, Task
 from bundler.core.readers import CheckedReader, decompress
 from bundler.core.reference import Reference
 from bundler.core.registry import INDEX_TYPES, MANIFEST_TYPES, FetchedManifest, Registry
@@ -109,12 +109,19 @@ def from_layout(
 
 
 def from_docker_archive(
-    path: Path, wanted: Wanted, locked: LockedImage | None, store: LayerStore[S]
+    path: Path, wanted: Wanted, locked: LockedImage | None, store: LayerStore[S], progress: Progress
 ) -> tuple[ExportedImage[S], LockedImage]:
     """The image out of a ``docker save`` file, compressed or not; raises RecipeError where the lock names another."""
     try:
-        with _of_the_source(str(path)), path.open("rb") as stream:
+        with (
+            _of_the_source(str(path)),
+            path.open("rb") as file,
+            progress.task(wanted.name.familiar, path.stat().st_size) as task,
+        ):
+            stream = cast("BinaryIO", ObservedReader(file, task))
             images = read_save(stream, (), frozenset(), store, str(path), mode="r|*")
+            while stream.read(CHUNK_BYTES):  # what pads the file after the end of the archive
+                pass
     except OSError as error:
         raise _unreadable(path, error) from error
     chosen = _named(images, wanted.reference, str(path))
@@ -160,9 +167,13 @@ def _assemble(
     _require_platform(content, wanted, source.where)
     if len(layers) != len(diff_ids):
         raise _refused(f"{len(layers)} layers, but {len(diff_ids)} diff_ids", source.where, wanted)
-    with progress.task(wanted.name.familiar, sum(layer.size for layer in layers)) as task:
+    size = sum(layer.size for layer in layers)
+    with progress.task(wanted.name.familiar, size) as task:
+        for blob in layers:
+            _keep(source, blob, blob_path(blobs, blob.digest), task)
+    with progress.task(f"unpack {wanted.name.familiar}", size) as task:
         pairs = zip(layers, diff_ids, strict=True)
-        kept = [_keep(source, blob, diff_id, blobs, task) for blob, diff_id in pairs]
+        kept = [_measured(source, blob, diff_id, blob_path(blobs, blob.digest), task) for blob, diff_id in pairs]
     image = Image(wanted.name, content, found.content, tuple(kept))
     return ForeignImage(image, locked, {layer.blob.digest: blob_path(blobs, layer.blob.digest) for layer in kept})
 
@@ -199,18 +210,22 @@ def blob_path(blobs: Path, digest: Digest) -> Path:
     return blobs / digest.hex
 
 
-def _keep(source: ImageSource, blob: Descriptor, diff_id: Digest, blobs: Path, task: Task) -> Layer:
-    """Keep the blob, checked, and measure what it unpacks to against the config's diff_id."""
-    path = blob_path(blobs, blob.digest)
-    if not _is_whole(path, blob):
-        with source.open_blob(blob) as stream, atomic_file(path) as target:
-            while chunk := stream.read(CHUNK_BYTES):
-                target.write(chunk)
-                task.advance(len(chunk))
-    else:
+def _keep(source: ImageSource, blob: Descriptor, path: Path, task: Task) -> None:
+    """Keep the blob, checked, in ``path``."""
+    if _is_whole(path, blob):
         task.advance(blob.size)
+        return
+    with source.open_blob(blob) as stream, atomic_file(path) as target:
+        while chunk := stream.read(CHUNK_BYTES):
+            target.write(chunk)
+            task.advance(len(chunk))
+
+
+def _measured(source: ImageSource, blob: Descriptor, diff_id: Digest, path: Path, task: Task) -> Layer:
+    """The layer that the blob unpacks to, compared with the config's diff_id."""
     where = f"{source.where}, layer {blob.digest}"
-    with path.open("rb") as stream:
+    with path.open("rb") as file:
+        stream = cast("BinaryIO", ObservedReader(file, task))
         digest, size = _measure(decompress(blob.media_type, stream, where))
     if digest != diff_id:
         raise EngineError(

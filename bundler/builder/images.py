@@ -300,6 +300,20 @@ class BuildSession:
             shown=request.dockerfile,
         )
 
+    def size_to_pack(self, base: BuiltImage, apps: Sequence[BuiltImage], store: LayerStore[S]) -> int:
+        """Plain bytes of what the images hold and ``store`` does not, as the engine counts them."""
+        below = require_image(self._engine.client, base.tag).size
+        total = 0 if _all_held(base, store) else below
+        for app in apps:
+            size = require_image(self._engine.client, app.tag).size
+            total += 0 if _all_held(app, store) else max(size - below, 0)
+        return total
+
     def export(self, images: Sequence[BuiltImage], store: LayerStore[S]) -> tuple[ExportedImage[S], ...]:
         """Config and layers of ``images``, all in one save of the engine, each layer once."""
-        return export_images(self._engine.client, {image.tag: image.diff_ids for image in images}, store)
+        wanted = {image.tag: image.diff_ids for image in images}
+        return export_images(self._engine.client, wanted, store, self._progress)
+
+
+def _all_held(image: BuiltImage, store: LayerStore[S]) -> bool:
+    return all(store.find(diff_id) is not None for diff_id in image.diff_ids)

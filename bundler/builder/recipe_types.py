@@ -155,7 +155,10 @@ def _pattern_of_files(value: object) -> str:
     return text
 
 
-_ABSOLUTE = {"type": "string", "pattern": r"^/[A-Za-z0-9._+@-]+(/[A-Za-z0-9._+@-]+)*$"}
+_APART = rf"(?!/(?:{'|'.join(_MOUNTED_OVER)})(?:/|$))"
+_PART = rf"/(?!\.{{1,2}}(?:/|$)|\.wh\.){_SEGMENT.pattern}"
+_ABSOLUTE = {"type": "string", "pattern": f"^{_APART}(?:{_PART})+$"}
+_SOME_TIME = {"type": "string", "pattern": rf"^(?=.*[1-9])(?:{_DURATION_PART.pattern})+$"}
 _COMMANDS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
 _REGEXES = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string", "format": "regex"}}]}
 _TEXT_AND_TAG = {"type": "string", "pattern": r"^[^@:]+(:[0-9]+/[^@:]+)?:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"}
@@ -164,9 +167,7 @@ ImagePath = Annotated[PurePosixPath, BeforeValidator(_image_path), WithJsonSchem
 ImageName = Annotated[str, BeforeValidator(_image_name)]
 Tag = Annotated[InstanceOf[Reference], BeforeValidator(_tag), WithJsonSchema(_TEXT_AND_TAG)]
 Command = Annotated[tuple[str, ...], BeforeValidator(_command), WithJsonSchema(_COMMANDS)]
-Seconds = Annotated[
-    float, BeforeValidator(_seconds), WithJsonSchema({"type": "string", "pattern": rf"^({_DURATION_PART.pattern})+$"})
-]
+Seconds = Annotated[float, BeforeValidator(_seconds), WithJsonSchema(_SOME_TIME)]
 Patterns = Annotated[tuple[str, ...], BeforeValidator(_patterns), WithJsonSchema(_REGEXES)]
 RepoId = Annotated[str, BeforeValidator(_repo)]
 FormatNumber = Annotated[Literal[1], BeforeValidator(_format)]

@@ -61,25 +61,41 @@ class PatientSource:
 
 
 def resolve(recipe: Recipe, source: PatientSource, images: ImageSource, progress: Progress) -> Lock:
-    """The recipe's lock, made and written where there is none.
+    """The recipe's lock: entries that are there stay, those that are missing are read from their source and written.
 
     Raises RecipeError where recipe and lock disagree, DownloadError or EngineError where something cannot be resolved.
     """
     path = recipe.directory / LOCK_FILE
-    lock = read_lock(path)
-    if lock is not None:
-        require_agreement(recipe, lock)
-        progress.note(f"{LOCK_FILE} is there: {len(lock.models)} models and {len(lock.images)} images stay as locked")
-        return lock
-    models = []
-    for spec in recipe.models:
-        model = source.resolve(spec)
-        progress.note(f"{spec.name}: {spec.repo}@{spec.revision} is commit {model.commit}, {len(model.files)} files")
-        models.append(model)
-    locked = tuple(images.resolve_image(asked) for asked in asked_images(recipe))
-    lock = Lock(format=1, platform=recipe.platform, models=tuple(models), images=locked)
-    write_lock(path, lock)
+    before = read_lock(path)
+    if before is not None:
+        require_agreement(recipe, before)
+        progress.note(f"{LOCK_FILE} is there: {len(before.models)} models, {len(before.images)} images stay as locked")
+    held = before or Lock(format=1, platform=recipe.platform, models=(), images=())
+    lock = Lock(
+        format=1,
+        platform=recipe.platform,
+        models=tuple(held.model_named(spec.name) or _model(spec, source, progress) for spec in recipe.models),
+        images=tuple(
+            held.image_asked(asked.role, asked.asked) or _image(asked, images, progress)
+            for asked in asked_images(recipe)
+        ),
+    )
+    if lock != before:
+        write_lock(path, lock)
     return lock
+
+
+def _model(spec: ModelSpec, source: PatientSource, progress: Progress) -> LockedModel:
+    model = source.resolve(spec)
+    told = f"{spec.repo}@{spec.revision} is commit {model.commit}, {len(model.files)} files"
+    progress.note(f"{spec.name}: not in {LOCK_FILE} yet; {told}")
+    return model
+
+
+def _image(asked: AskedImage, images: ImageSource, progress: Progress) -> LockedImage:
+    image = images.resolve_image(asked)
+    progress.note(f"{asked.asked}: not in {LOCK_FILE} yet; it is {image.value} ({image.kind})")
+    return image
 
 
 def record_digests(recipe: Recipe, lock: Lock, snapshots: Iterable[Snapshot]) -> Lock:

@@ -30,10 +30,10 @@ class StorePlace:
     peak_factor: float
     kept_factor: float
 
-    def need(self, total_size: int, largest_size: int) -> Need:
+    def need(self, total_size: int, largest_size: int, purpose: str) -> Need:
         """What layers of ``total_size`` uncompressed bytes take while the largest of them is loaded."""
         peak = self.kept_factor * total_size + max(self.peak_factor - self.kept_factor, 0.0) * largest_size
-        return Need(self.root, int(peak), "the rehearsal in the engine")
+        return Need(self.root, int(peak), purpose)
 
 
 def require_space(needs: Sequence[Need]) -> None:

@@ -19,7 +19,7 @@ from bundler.cli.installer_options import (
 from bundler.cli.progress import make_progress
 from bundler.core.errors import CheckError
 from bundler.installer.audit import audit as audit_host
-from bundler.installer.audit_report import CHANGED, EXTRA, MISSING, AuditReport
+from bundler.installer.audit_report import KINDS, AuditReport
 
 
 @click.command()
@@ -54,7 +54,7 @@ def as_text(report: AuditReport) -> str:
         f" {len(report.kits)} kits",
         *(f"note: {note}" for note in report.notes),
     ]
-    for kind in (MISSING, EXTRA, CHANGED):
+    for kind in KINDS:
         found = report.of_kind(kind)
         if found:
             lines.append(f"{kind}:")

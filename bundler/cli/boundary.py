@@ -20,7 +20,14 @@ from types import FrameType
 
 import click
 
-from bundler.core.errors import BundlerError, InterruptedRun, PreconditionError, UsageError
+from bundler.core.errors import (
+    BundlerError,
+    InterruptedRun,
+    PreconditionError,
+    UsageError,
+    add_problems,
+    problems_of,
+)
 
 EXIT_DEFECT = 70  # EX_SOFTWARE of sysexits.h: the program itself is at fault
 EXIT_BROKEN_PIPE = 128 + signal.SIGPIPE  # what a shell shows for a program whose reader went away
@@ -92,10 +99,16 @@ def guarded(action: Callable[[], int], *, as_json: bool = False, debug: bool = F
         return code
 
 
-def translated(caught: BaseException) -> BundlerError:  # noqa: PLR0911 (a table of kinds)
-    """The `BundlerError` that says to a person what ``caught`` means."""
+def translated(caught: BaseException) -> BundlerError:
+    """The `BundlerError` that says to a person what ``caught`` means, and what was said with it."""
     if isinstance(caught, BundlerError):
         return caught
+    error = _meaning_of(caught)
+    add_problems(error, problems_of(caught))
+    return error
+
+
+def _meaning_of(caught: BaseException) -> BundlerError:
     if isinstance(caught, (KeyboardInterrupt, click.Abort)):
         return _interrupted(caught)
     if isinstance(caught, click.FileError):

@@ -94,6 +94,7 @@ def build(  # one parameter for each option
         endpoint=endpoint,
         compression=Compression(level),
         rehearse=cast("RehearsalMode", rehearse),  # click has compared it with the choices
+        load=load,
         lock_timeout_s=lock_timeout_s,
         engine=options,
     )

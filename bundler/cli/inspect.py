@@ -16,6 +16,9 @@ from bundler.core.digest import Digest
 from bundler.core.kit import TrustPolicy
 from bundler.core.oci import Layer
 
+#: Whose the manifest of an image is; None: the bundle is of a release that did not record it.
+_WRITERS = {"ours": "bundler's", "source": "its source's", None: "-"}
+
 
 @click.command()
 @kit_argument()
@@ -59,6 +62,7 @@ def as_object(bundle: VerifiedBundle) -> dict[str, Any]:
                 "kind": image.kind,
                 "image_id": str(image.image_id),
                 "manifest_digest": str(image.manifest_digest),
+                "manifest": image.manifest,
                 "models": list(image.models),
                 "layers": [str(layer.blob.digest) for layer in image.layers],
             }
@@ -129,11 +133,12 @@ def _images_table(manifest: BundleManifest) -> str:
             human_size(sum(layer.uncompressed_size for layer in image.layers)),
             str(len(image.layers)),
             str(image.image_id)[7:19],
+            _WRITERS[image.manifest],
             ", ".join(image.models) or "-",
         )
         for image in manifest.images
     ]
-    return table(("IMAGE", "KIND", "UNPACKED", "LAYERS", "ID", "MODELS"), rows, right=(2, 3))
+    return table(("IMAGE", "KIND", "UNPACKED", "LAYERS", "ID", "MANIFEST", "MODELS"), rows, right=(2, 3))
 
 
 def _models_table(manifest: BundleManifest) -> str:

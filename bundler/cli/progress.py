@@ -131,6 +131,8 @@ class _LineTask(Meter):
             self._progress.note(f"{self.label}: {human_size(self.done_size)} in {human_time(self.seconds)}")
 
     def _amount(self) -> str:
+        if not self.done_size:
+            return f"waiting for {human_time(self.seconds)}"
         speed = f"{human_size(int(self.done_size / self.seconds))}/s"
         if not self.total_size:
             return f"{human_size(self.done_size)}, {speed}"

@@ -13,13 +13,13 @@ from bundler.core.digest import Digest
 from bundler.core.progress import Progress
 from bundler.core.reference import Reference
 from bundler.installer.engine import RunSpec
-from bundler.installer.rehearse import load_named, rehearse, rehearse_mounted
+from bundler.installer.rehearse import clear, load_named, rehearse, rehearse_mounted
 
 
 class EngineRehearsal:
     """The installer's steps in the engine at ``url``, for the builder (``builder.build.Rehearsal``).
 
-    ``state`` keeps the journal, so that the next run removes what a killed one left.
+    ``state`` keeps the journal, so that the next build removes what a killed one left.
     """
 
     def __init__(self, url: str | None, state: Path) -> None:
@@ -32,6 +32,10 @@ class EngineRehearsal:
         if facts.data_root is None or facts.free_size is None:
             return None
         return StorePlace(facts.data_root, facts.peak_factor, facts.kept_factor)
+
+    def clear(self, progress: Progress) -> None:
+        """Remove what a killed rehearsal left in the engine."""
+        clear(make_engine(self._url), self._state, progress)
 
     def full(self, kit: Path, progress: Progress) -> tuple[CheckResult, ...]:
         """Load, prove and check the kit without a name, and leave no trace of it."""

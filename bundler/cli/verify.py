@@ -10,7 +10,7 @@ import click
 from bundler.cli.installer_options import json_option, kit_argument, progress_option
 from bundler.cli.progress import make_progress
 from bundler.cli.tables import human_size
-from bundler.core.errors import BundleError
+from bundler.core.errors import CHANGED, BundleError
 from bundler.core.kit import TrustPolicy
 from bundler.core.verify import VerifyReport, verify_kit
 
@@ -22,9 +22,12 @@ from bundler.core.verify import VerifyReport, verify_kit
 def verify(kit: Path, as_json: bool, mode: str) -> int:
     """Read every byte of the kit (or bare tar) at KIT and compare it with its checksums, digests and diff_ids.
 
-    Every problem is reported; exit code 6 where there is one. Nothing is changed, and no engine is needed.
+    Every problem is reported; exit code 6 where there is one. Nothing is changed, and no engine is needed. With
+    --json the report is printed either way.
     """
     report = verify_kit(kit, TrustPolicy(), make_progress(mode))
+    if as_json:
+        click.echo(json.dumps(_as_object(report), ensure_ascii=False))
     if report.problems:
         raise BundleError(
             f"{report.title} has {len(report.problems)} problems",
@@ -32,9 +35,7 @@ def verify(kit: Path, as_json: bool, mode: str) -> int:
             remedy="bring the kit here again, whole and unchanged; if it was copied, compare with the original medium",
             problems=report.problems,
         )
-    if as_json:
-        click.echo(json.dumps(_as_object(report), ensure_ascii=False))
-    else:
+    if not as_json:
         signed = "signed" if report.signed else "not signed: this shows integrity, not who made it"
         click.echo(f"{report.title}: {report.members} members, {human_size(report.read_size)}, all as they should be")
         click.echo(signed)
@@ -47,6 +48,10 @@ def _as_object(report: VerifyReport) -> dict[str, object]:
         "path": str(report.path),
         "members": report.members,
         "read_size": report.read_size,
+        "tar_sum": str(report.tar_sum) if report.tar_sum else None,
         "signed": report.signed,
-        "problems": [],
+        "problems": [
+            {"kind": problem.difference or CHANGED, "where": problem.where, "what": problem.what, "do": problem.remedy}
+            for problem in report.problems
+        ],
     }

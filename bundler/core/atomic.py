@@ -6,14 +6,17 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Optional
 
 
 @contextmanager
-def atomic_file(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
-    """A new file that appears at ``path`` when the block ends well, and leaves nothing there when it does not."""
+def atomic_file(path: Path, mode: int = 0o644, temporary: Optional[Path] = None) -> Iterator[BinaryIO]:
+    """A new file that appears at ``path`` when the block ends well, and leaves nothing there when it does not.
+
+    A kill leaves ``temporary``, a name in the same directory; whoever has to find it afterwards says which one.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = temporary or path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with temporary.open("wb") as stream:
             yield stream

@@ -14,10 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Optional, Protocol, cast
 
-from bundler.core.bundle_manifest import BundledImage, BundleManifest, PayloadFile, parse_bundle_manifest
+from bundler.core.bundle_manifest import (
+    BundledImage,
+    BundleManifest,
+    PayloadFile,
+    parse_bundle_manifest,
+    require_known_format,
+)
 from bundler.core.checksums import parse_sums
 from bundler.core.digest import CHUNK_BYTES, Digest
-from bundler.core.errors import BundleError, PreconditionError
+from bundler.core.errors import EXTRA, MISSING, BundleError, Difference, PreconditionError
 from bundler.core.kit import Kit, TrustPolicy, audit_kit_files, locate_kit
 from bundler.core.layout import (
     BUNDLE_JSON,
@@ -130,7 +136,31 @@ def open_bundle(path: Path, policy: TrustPolicy) -> VerifiedBundle:
         raise BundleError(
             "the kit's files are not as its SHA256SUMS says", where=str(path), remedy=_REMEDY, problems=problems
         )
+    require_known_head(kit)
     return open_members(kit, TarMembers(kit.tar))
+
+
+def require_known_head(kit: Kit) -> None:
+    """Raise BundleError where the kit's head says another format: its tar may have another form, and be whole."""
+    content = _head_copy(kit, BUNDLE_JSON)
+    if content is not None:
+        require_known_format(content, f"{HEAD}/{BUNDLE_JSON}")
+
+
+def _head_copy(kit: Kit, name: str) -> Optional[bytes]:
+    """What stands in the kit's head; None where nothing does, which ``audit_kit_files`` tells."""
+    copy = kit.directory / HEAD / name if kit.directory else None
+    if copy is None or not copy.is_file():
+        return None
+    try:
+        _require(
+            copy.stat().st_size <= MAX_METADATA_SIZE, kit, f"{HEAD}/{name} is larger than {MAX_METADATA_SIZE} bytes"
+        )
+        return copy.read_bytes()
+    except OSError as error:
+        raise PreconditionError(
+            f"cannot be read: {error.strerror}", where=str(copy), remedy="check permissions and the medium"
+        ) from error
 
 
 def open_members(kit: Kit, members: Members) -> VerifiedBundle:
@@ -157,9 +187,9 @@ def open_members(kit: Kit, members: Members) -> VerifiedBundle:
     return VerifiedBundle(kit, manifest, metadata[BUNDLE_JSON], images, sums, members)
 
 
-def _require(condition: bool, kit: Kit, what: str) -> None:
+def _require(condition: bool, kit: Kit, what: str, difference: Optional[Difference] = None) -> None:
     if not condition:
-        raise BundleError(what, where=kit.tar.name, remedy=_REMEDY)
+        raise BundleError(what, where=kit.tar.name, remedy=_REMEDY, difference=difference)
 
 
 def _read_member_list(kit: Kit, members: Members) -> dict[str, Digest]:
@@ -167,10 +197,11 @@ def _read_member_list(kit: Kit, members: Members) -> dict[str, Digest]:
     _require(bool(names) and names[-1] == MEMBERS, kit, "not a bundle: its last member is not MEMBERS")
     sums = parse_sums(_read_bounded(kit, members, MEMBERS, MAX_METADATA_SIZE), f"{kit.tar.name}, {MEMBERS}")
     listed, standing = set(sums), set(names[:-1])
-    _require(not listed - standing, kit, f"members are missing: {', '.join(sorted(listed - standing))}")
-    _require(not standing - listed, kit, f"members that MEMBERS does not list: {', '.join(sorted(standing - listed))}")
+    missing, extra = ", ".join(sorted(listed - standing)), ", ".join(sorted(standing - listed))
+    _require(not missing, kit, f"members are missing: {missing}", MISSING)
+    _require(not extra, kit, f"members that MEMBERS does not list: {extra}", EXTRA)
     _require(tuple(sums) == tuple(names[:-1]), kit, "MEMBERS lists the members in another order")
-    _require(set(METADATA) <= standing, kit, "not a bundle: it lacks bundle.json or one of the indexes")
+    _require(set(METADATA) <= standing, kit, "not a bundle: it lacks bundle.json or one of the indexes", MISSING)
     return sums
 
 
@@ -187,20 +218,11 @@ def _read_checked(kit: Kit, members: Members, name: str, digest: Digest, bound: 
 
 
 def _require_same_head(kit: Kit, members: Members, metadata: Mapping[str, bytes]) -> None:
-    if kit.directory is None:
-        return
     for name in HEAD_MEMBERS:
-        copy = kit.directory / HEAD / name
-        if not copy.is_file():
-            continue  # told by audit_kit_files
-        content = metadata.get(name) or _read_bounded(kit, members, name, MAX_METADATA_SIZE)
-        try:
-            same = copy.read_bytes() == content
-        except OSError as error:
-            raise PreconditionError(
-                f"cannot be read: {error.strerror}", where=str(copy), remedy="check permissions and the medium"
-            ) from error
-        _require(same, kit, f"{HEAD}/{name} differs from the tar's {name}")
+        copy = _head_copy(kit, name)
+        if copy is not None:
+            content = metadata.get(name) or _read_bounded(kit, members, name, MAX_METADATA_SIZE)
+            _require(copy == content, kit, f"{HEAD}/{name} differs from the tar's {name}")
 
 
 def _require_member_sums(kit: Kit, members: Members, manifest: BundleManifest, sums: Mapping[str, Digest]) -> None:

@@ -19,6 +19,7 @@ from bundler.core.tarball import require_canonical_name
 
 FORMAT_VERSION = 1
 LAYOUTS = ("plain", "hub-cache")
+MANIFEST_WRITERS = ("ours", "source")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
 
 
@@ -47,7 +48,10 @@ class BundledModel:
 
 @dataclass(frozen=True)
 class BundledImage:
-    """An image of the bundle; ``kind`` is ``base``, ``app`` or ``foreign``; ``models`` names those inside it."""
+    """An image of the bundle; ``kind`` is ``base``, ``app`` or ``foreign``; ``models`` names those inside it.
+
+    ``manifest`` says whose it is: ``ours``, or the image's ``source`` had it and it was kept. None: not recorded.
+    """
 
     reference: Reference
     kind: str
@@ -56,6 +60,7 @@ class BundledImage:
     plain_manifest_digest: Digest
     layers: tuple[Layer, ...]
     models: tuple[str, ...]
+    manifest: Optional[str] = None
 
 
 @dataclass(frozen=True)
@@ -136,7 +141,9 @@ def render_bundle_manifest(manifest: BundleManifest) -> bytes:
 
 
 def _image_json(image: BundledImage) -> dict[str, Any]:
+    recorded = {} if image.manifest is None else {"manifest": image.manifest}
     return {
+        **recorded,
         "reference": str(image.reference),
         "kind": image.kind,
         "manifest_digest": str(image.manifest_digest),
@@ -190,8 +197,8 @@ def _check_json(check: RunCheck) -> dict[str, Any]:
     }
 
 
-def parse_bundle_manifest(content: bytes, where: str) -> BundleManifest:
-    """Read ``bundle.json``; raises BundleError for a newer format and for anything that is not as documented."""
+def require_known_format(content: bytes, where: str) -> Fields:
+    """The keys of ``bundle.json``; raises BundleError where its format is another one, whatever else stands in it."""
     fields = Fields(parse_object(content, where), where)
     version = fields.integer("format_version")
     if version != FORMAT_VERSION:
@@ -200,6 +207,12 @@ def parse_bundle_manifest(content: bytes, where: str) -> BundleManifest:
             where=where,
             remedy="use the bundler.pyz that stands in the kit, or a newer bundler",
         )
+    return fields
+
+
+def parse_bundle_manifest(content: bytes, where: str) -> BundleManifest:
+    """Read ``bundle.json``; raises BundleError for a newer format and for anything that is not as documented."""
+    fields = require_known_format(content, where)
     if fields.objects("requires"):
         raise fields.refused("requires", "this bundler reads no delta bundles: bring the whole bundle")
     models = tuple(_parse_model(item) for item in fields.objects("models"))
@@ -231,6 +244,7 @@ def _parse_image(fields: Fields, known_models: frozenset[str]) -> BundledImage:
         plain_manifest_digest=fields.digest("plain_manifest_digest"),
         layers=tuple(_parse_layer(item) for item in fields.objects("layers")),
         models=models,
+        manifest=fields.optional_choice("manifest", MANIFEST_WRITERS),
     )
 
 

@@ -8,15 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final, Literal, Optional
+
+#: How a thing that was compared differs from what it should be.
+Difference = Literal["missing", "extra", "changed"]
+MISSING: Final = "missing"
+EXTRA: Final = "extra"
+CHANGED: Final = "changed"
+
+#: Where an exception of somebody else keeps the problems that are told with it.
+_CARRIED = "bundler_problems"
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One finding of many: where it stands, what is wrong, and what would be right."""
+    """One finding of many: where it stands, what is wrong, and what would be right; ``difference`` of a comparison."""
 
     where: str
     what: str
     remedy: str = ""
+    difference: Optional[Difference] = None
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}" + (f" ({self.remedy})" if self.remedy else "")
@@ -26,21 +37,48 @@ class BundlerError(Exception):
     """Something failed that a person can act on.
 
     ``what`` is a sentence, ``where`` a path, an address or a step, ``remedy`` the next thing to do.
-    ``problems`` holds every finding where a step looks for all of them before it stops.
+    ``problems`` holds every finding where a step looks for all of them before it stops; ``difference`` is how
+    the thing at ``where`` differs from what it should be, for whoever goes on and makes a finding of the error.
     """
 
     exit_code = 1
 
-    def __init__(self, what: str, *, where: str, remedy: str, problems: Sequence[Problem] = ()) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str,
+        remedy: str,
+        problems: Sequence[Problem] = (),
+        difference: Optional[Difference] = None,
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.where = where
         self.remedy = remedy
         self.problems = tuple(problems)
+        self.difference = difference
+
+    def as_problems(self) -> tuple[Problem, ...]:
+        """Every finding; the error itself where it has none."""
+        return self.problems or (Problem(self.where, self.what, self.remedy, self.difference),)
 
     def __str__(self) -> str:
         lines = [self.what, f"where: {self.where}", f"do: {self.remedy}"]
         return "\n".join([*lines[:1], *(f"  {problem}" for problem in self.problems), *lines[1:]])
+
+
+def add_problems(error: BaseException, problems: Sequence[Problem]) -> None:
+    """Say ``problems`` with ``error``, whatever ends a run: an interruption and a defect carry them too."""
+    if isinstance(error, BundlerError):
+        error.problems = (*error.problems, *problems)
+    else:
+        vars(error)[_CARRIED] = (*problems_of(error), *problems)
+
+
+def problems_of(error: BaseException) -> tuple[Problem, ...]:
+    """What ``error`` carries."""
+    return error.problems if isinstance(error, BundlerError) else tuple(vars(error).get(_CARRIED, ()))
 
 
 class UsageError(BundlerError):

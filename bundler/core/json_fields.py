@@ -54,6 +54,10 @@ class Fields:
             raise self.refused(key, f"{value!r} is not one of {', '.join(choices)}")
         return value
 
+    def optional_choice(self, key: str, choices: Sequence[str]) -> Optional[str]:
+        """One of ``choices``, or None where the key is absent or null."""
+        return None if self._value.get(key) is None else self.choice(key, choices)
+
     def integer(self, key: str) -> int:
         """An integer."""
         value: int = self._typed(key, int, "an integer")

@@ -14,7 +14,7 @@ from typing import Optional
 
 from bundler.core.checksums import parse_sums
 from bundler.core.digest import Digest
-from bundler.core.errors import BundleError, PreconditionError, Problem, SignatureError
+from bundler.core.errors import CHANGED, EXTRA, MISSING, BundleError, PreconditionError, Problem, SignatureError
 from bundler.core.layout import HEAD, HEAD_MEMBERS, SHA256SUMS
 
 MAX_SUMS_SIZE = 16 << 20
@@ -51,7 +51,10 @@ def locate_kit(path: Path, policy: TrustPolicy) -> Kit:
     try:
         if not path.exists():
             raise PreconditionError(
-                "there is no such file or directory", where=str(path), remedy="name the kit's directory, or its .tar"
+                "there is no such file or directory",
+                where=str(path),
+                remedy="name the kit's directory, or its .tar",
+                difference=MISSING,
             )
         if not path.is_dir():
             return Kit(None, path, {})
@@ -69,6 +72,7 @@ def _locate_directory(directory: Path) -> Kit:
             "not a kit: it holds no SHA256SUMS",
             where=str(directory),
             remedy="name the directory that bundler build wrote",
+            difference=MISSING,
         )
     if sums_path.stat().st_size > MAX_SUMS_SIZE:
         raise BundleError("a list of checksums of that size is not bundler's", where=str(sums_path), remedy=_REMEDY)
@@ -77,13 +81,19 @@ def _locate_directory(directory: Path) -> Kit:
             f"this release of bundler cannot check signatures ({', '.join(signatures)})",
             where=str(directory),
             remedy="use a bundler that can: a signature that nobody checks is no signature",
+            difference=EXTRA,
         )
     sums = parse_sums(sums_path.read_bytes(), str(sums_path))
     tars = [name for name in sums if name.endswith(".tar") and "/" not in name]
     if len(tars) != 1:
         raise BundleError("it lists no bundle, or more than one", where=str(sums_path), remedy=_REMEDY)
     if not (directory / tars[0]).is_file():
-        raise PreconditionError(f"the bundle {tars[0]} is missing", where=str(directory), remedy="copy the whole kit")
+        raise PreconditionError(
+            f"the bundle {tars[0]} is missing",
+            where=str(directory),
+            remedy="copy the whole kit",
+            difference=MISSING,
+        )
     return Kit(directory, directory / tars[0], sums)
 
 
@@ -96,11 +106,15 @@ def audit_kit_files(kit: Kit) -> list[Problem]:
         return []
     found = _files_of(kit.directory)
     listed = set(kit.sums)
-    problems = [Problem(name, "listed in SHA256SUMS, but missing", _REMEDY) for name in sorted(listed - found)]
+    head = set(_unlisted_head(listed))
+    problems = [Problem(name, "listed in SHA256SUMS, but missing", _REMEDY, MISSING) for name in sorted(listed - found)]
     problems += [
-        Problem(name, "not listed in SHA256SUMS", "remove it") for name in sorted(found - listed - {SHA256SUMS})
+        Problem(name, "not listed in SHA256SUMS", "remove it", EXTRA)
+        for name in sorted(found - listed - head - {SHA256SUMS})
     ]
-    problems += [Problem(name, "not listed in SHA256SUMS", _REMEDY) for name in _unlisted_head(listed)]
+    problems += [
+        Problem(name, "not listed in SHA256SUMS", _REMEDY, EXTRA if name in found else MISSING) for name in sorted(head)
+    ]
     for name in sorted(listed & found - {kit.tar.name}):
         problems += _content_problems(kit.directory / name, name, kit.sums[name])
     return problems
@@ -111,8 +125,10 @@ def _content_problems(path: Path, name: str, expected: Digest) -> list[Problem]:
         with path.open("rb") as stream:
             found = Digest.of_stream(stream)
     except OSError as error:
-        return [Problem(name, f"cannot be read: {error.strerror}", "check permissions and the medium")]
-    return [] if found == expected else [Problem(name, "changed: its digest is not the one in SHA256SUMS", _REMEDY)]
+        return [Problem(name, f"cannot be read: {error.strerror}", "check permissions and the medium", CHANGED)]
+    if found == expected:
+        return []
+    return [Problem(name, "changed: its digest is not the one in SHA256SUMS", _REMEDY, CHANGED)]
 
 
 def _unlisted_head(listed: set[str]) -> list[str]:

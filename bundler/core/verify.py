@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Optional, cast
 
-from bundler.core.bundle import TarMembers, VerifiedBundle, open_members
+from bundler.core.bundle import TarMembers, VerifiedBundle, open_members, require_known_head
 from bundler.core.bundle_manifest import BundledModel
 from bundler.core.digest import CHUNK_BYTES, Digest
-from bundler.core.errors import BundleError, PreconditionError, Problem
+from bundler.core.errors import CHANGED, EXTRA, MISSING, BundleError, PreconditionError, Problem
 from bundler.core.kit import TrustPolicy, audit_kit_files, locate_kit
 from bundler.core.oci import Layer
 from bundler.core.progress import Progress, Task
@@ -53,16 +53,17 @@ def verify_kit(path: Path, policy: TrustPolicy, progress: Progress) -> VerifyRep
     with progress.task(kit.tar.name, _size_of(kit.tar)) as task:
         whole = _WholeTar(kit.tar, task)
         try:
+            require_known_head(kit)
             bundle = open_members(kit, TarMembers(kit.tar, whole.passed))
         except (BundleError, PreconditionError) as error:
-            problems += error.problems or [Problem(error.where, error.what, error.remedy)]
+            problems += error.as_problems()
         else:
             title, members = bundle.manifest.title, len(bundle.members.names())
             problems += _content_problems(bundle, whole)
         tar_sum = whole.finish()
     problems += whole.problems
     if tar_sum is not None and kit.tar_sum not in (None, tar_sum):
-        problems.append(Problem(kit.tar.name, "changed: its digest is not the one in SHA256SUMS", _REMEDY))
+        problems.append(Problem(kit.tar.name, "changed: its digest is not the one in SHA256SUMS", _REMEDY, CHANGED))
     return VerifyReport(path, title, False, members, whole.size, tar_sum, tuple(problems))
 
 
@@ -132,13 +133,13 @@ def _content_problems(bundle: VerifiedBundle, whole: _WholeTar) -> list[Problem]
         try:
             _read_layer(bundle, layer)
         except BundleError as error:
-            problems += error.problems or [Problem(error.where, error.what, error.remedy)]
+            problems += error.as_problems()
     for file in bundle.manifest.files:
         try:
             with bundle.open_payload(file) as stream:
                 _drain(stream)
         except BundleError as error:
-            problems.append(Problem(error.where, error.what, error.remedy))
+            problems += error.as_problems()
     return problems
 
 
@@ -175,12 +176,11 @@ def _require_model_files(plain: BinaryIO, model: BundledModel, layer: Layer) -> 
     except (tarfile.TarError, ValueError, OverflowError) as error:  # the last two: numbers in pax records
         raise BundleError(f"not a layer: {error}", where=where, remedy=_REMEDY) from error
     _drain(plain)
-    problems = [Problem(where, f"{name} is missing", _REMEDY) for name in sorted(set(expected) - set(found))]
-    problems += [
-        Problem(where, f"{name} is not a file of the model", _REMEDY) for name in sorted(set(found) - set(expected))
-    ]
+    missing, extra = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
     changed = sorted(name for name in set(found) & set(expected) if found[name] != expected[name])
-    problems += [Problem(where, f"{name} is not as bundle.json says", _REMEDY) for name in changed]
+    problems = [Problem(where, f"{name} is missing", _REMEDY, MISSING) for name in missing]
+    problems += [Problem(where, f"{name} is not a file of the model", _REMEDY, EXTRA) for name in extra]
+    problems += [Problem(where, f"{name} is not as bundle.json says", _REMEDY, CHANGED) for name in changed]
     if problems:
         raise BundleError("a model layer does not hold its model", where=where, remedy=_REMEDY, problems=problems)
 

@@ -7,20 +7,29 @@ answers for those by the image's id and layer chain, which a file altered inside
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Optional
 
 from bundler.core.digest import Digest
-from bundler.core.errors import BundleError, BundlerError, PreconditionError, SignatureError
+from bundler.core.errors import (
+    CHANGED,
+    MISSING,
+    BundleError,
+    BundlerError,
+    Difference,
+    PreconditionError,
+    Problem,
+    SignatureError,
+)
 from bundler.core.kit import locate_kit
 from bundler.core.layout import BUNDLE_JSON, HEAD
 from bundler.core.progress import Progress
 from bundler.core.verify import verify_kit
 from bundler.installer import chained_log, receipts
-from bundler.installer.audit_report import CHANGED, EXTRA, MISSING, AuditReport, Finding
+from bundler.installer.audit_report import AuditReport, Finding
 from bundler.installer.engine import Engine, EngineFacts
 from bundler.installer.host import Host
 from bundler.installer.model_files import compare_model
@@ -36,8 +45,12 @@ class _Findings:
     notes: list[str] = field(default_factory=list)
     kits: list[str] = field(default_factory=list)
 
-    def add(self, kind: str, subject: str, where: str, what: str) -> None:
+    def add(self, kind: Difference, subject: str, where: str, what: str) -> None:
         self.found.append(Finding(kind, subject, where, what))
+
+    def add_of_kit(self, problems: Iterable[Problem]) -> None:
+        for problem in problems:
+            self.add(problem.difference or CHANGED, "kit", problem.where, problem.what)
 
 
 def audit(kit: Optional[Path], engine: Engine, host: Host, progress: Progress) -> AuditReport:
@@ -63,11 +76,10 @@ def audit(kit: Optional[Path], engine: Engine, host: Host, progress: Progress) -
 
 
 def _receipts_for(kit: Optional[Path], host: Host, facts: EngineFacts) -> tuple[Receipt, ...]:
-    """The current receipts; with a kit, the one of the kit's name, however damaged the kit is."""
+    """The current receipts; with a kit, the one of that kit, however damaged the kit is."""
     current = receipts.current(host, facts.engine_id)
     if kit is not None:
-        stem = locate_kit(kit, host.policy).tar.stem
-        current = tuple(receipt for receipt in current if receipt.manifest.title == stem)
+        current = _receipts_of_kit(kit, host, current)
     if not current:
         what = "nothing was" if kit is None else "this bundle is not what was last"
         raise PreconditionError(
@@ -76,6 +88,25 @@ def _receipts_for(kit: Optional[Path], host: Host, facts: EngineFacts) -> tuple[
             remedy="install the kit first; or name the engine with --host, or the --state-dir that was used for it",
         )
     return current
+
+
+def _receipts_of_kit(kit: Path, host: Host, current: Sequence[Receipt]) -> tuple[Receipt, ...]:
+    """The receipt of the bundle's name, or else of the kit's place; BundlerError for no kit that has no receipt."""
+    in_place = tuple(receipt for receipt in current if receipt.kit.resolve() == kit.resolve())
+    try:
+        title = locate_kit(kit, host.policy).tar.stem
+    except (BundleError, PreconditionError, SignatureError):
+        # Its frame is damaged, which is for the audit to say: the directory has the bundle's name unless it was renamed.
+        title = kit.resolve().name if kit.is_dir() else ""
+        found = _titled(title, current) or in_place
+        if not found:
+            raise
+        return found
+    return _titled(title, current) or in_place
+
+
+def _titled(title: str, current: Sequence[Receipt]) -> tuple[Receipt, ...]:
+    return tuple(receipt for receipt in current if receipt.manifest.title == title)
 
 
 def _audit_kit(path: Path, asked: bool, receipt: Receipt, host: Host, findings: _Findings, progress: Progress) -> None:
@@ -88,19 +119,11 @@ def _audit_kit(path: Path, asked: bool, receipt: Receipt, host: Host, findings: 
         report = verify_kit(path, host.policy, progress)
         digest = _bundle_digest(path, host)
     except (BundleError, PreconditionError, SignatureError) as error:
-        findings.add(CHANGED, "kit", error.where, error.what)
+        findings.add_of_kit(error.as_problems())
         return
-    for problem in report.problems:
-        findings.add(_kind_of(problem.what), "kit", problem.where, problem.what)
+    findings.add_of_kit(report.problems)
     if digest is not None and digest != receipt.bundle_digest:
         findings.add(CHANGED, "kit", str(path), "is another bundle than the one that was installed")
-
-
-def _kind_of(what: str) -> str:
-    """``audit_kit_files`` and ``verify_kit`` say in words what kind of problem they found."""
-    if "missing" in what:
-        return MISSING
-    return EXTRA if what.startswith("not listed") or "is not a file of the model" in what else CHANGED
 
 
 def _bundle_digest(path: Path, host: Host) -> Optional[Digest]:
@@ -134,8 +157,7 @@ def _audit_models(
     image: InstalledImage, receipt: Receipt, engine: Engine, findings: _Findings, progress: Progress
 ) -> None:
     entry = next(entry for entry in receipt.manifest.images if entry.reference == image.reference)
-    if not entry.models:
-        return
+    # Also for an image without a model: an engine that lost one of its layers cannot make a container of it.
     with engine.created(image.engine_id) as container:
         for name in entry.models:
             model = receipt.manifest.model(name)

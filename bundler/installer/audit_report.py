@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-MISSING, EXTRA, CHANGED = "missing", "extra", "changed"
+from bundler.core.errors import CHANGED, EXTRA, MISSING, Difference
+
+#: In the order in which they are listed.
+KINDS: Final[tuple[Difference, ...]] = (MISSING, EXTRA, CHANGED)
 
 
 @dataclass(frozen=True)
 class Finding:
     """One difference. ``subject`` is ``kit``, ``image``, ``model``, ``file`` or ``log``; ``where`` names the thing."""
 
-    kind: str
+    kind: Difference
     subject: str
     where: str
     what: str
@@ -37,7 +40,7 @@ class AuditReport:
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
 
-    def of_kind(self, kind: str) -> tuple[Finding, ...]:
+    def of_kind(self, kind: Difference) -> tuple[Finding, ...]:
         """The findings of one kind."""
         return tuple(finding for finding in self.findings if finding.kind == kind)
 
@@ -54,6 +57,6 @@ class AuditReport:
                 "model_files": self.model_files,
                 "payload_files": self.payload_files,
             },
-            **{kind: [item.to_json() for item in self.of_kind(kind)] for kind in (MISSING, EXTRA, CHANGED)},
+            **{kind: [item.to_json() for item in self.of_kind(kind)] for kind in KINDS},
             "notes": list(self.notes),
         }

@@ -108,7 +108,8 @@ class Engine(Protocol):
         """Make ``prefix`` stand, nameless, from its topmost layer and what is held below; gives the id.
 
         ``layer`` is plain for a graph store and as stored for a containerd store; None where the topmost is held too.
-        Raises unless the engine's whole answer is success and the id is the expected one.
+        Raises unless the engine's whole answer is success and the id is the expected one; BundleError where the fault
+        is the layer's own.
         """
 
     def find(self, image: Reference | Digest) -> Optional[HeldImage]:

@@ -18,9 +18,9 @@ from bundler.core.errors import (
     BundleError,
     BundlerError,
     CheckError,
-    EngineError,
     Problem,
     SignatureError,
+    add_problems,
 )
 from bundler.core.progress import Progress
 from bundler.core.reference import Reference
@@ -109,7 +109,7 @@ class Journal:
         self._write()
 
     def undo(self) -> None:
-        """Put names and payload files back. Raises EngineError, or OSError, and keeps what could not be put back."""
+        """Put names and payload files back. Raises BundlerError, or OSError, and keeps what could not be put back."""
         restore_names(self._engine, self._entries.names)
         self._entries.names.clear()
         restore_files(self._entries.files, self._entries.directories)
@@ -166,8 +166,7 @@ def open_journal(host: Host, kit: Path, engine: Engine, engine_id: str, progress
     try:
         yield journal
     except BaseException as error:
-        if not _is_recorded(journal, host, engine_id):
-            _abandon(journal, error, progress)
+        _abandon(journal, host, engine_id, error)
         raise
 
 
@@ -186,16 +185,18 @@ def _is_recorded(journal: Journal, host: Host, engine_id: str) -> bool:
     return any(receipt.run_id == journal.run_id for receipt in receipts.current(host, engine_id))
 
 
-def _abandon(journal: Journal, error: BaseException, progress: Progress) -> None:
+def _abandon(journal: Journal, host: Host, engine_id: str, error: BaseException) -> None:
     """Undo what can be; an error on the way must not hide the one that began it."""
     notes: list[Problem] = []
     try:
+        if _is_recorded(journal, host, engine_id):
+            return
         journal.undo()
         if isinstance(error, _REFUSED):
             journal.forget_images()
         journal.forget_unfinished()
-    except (EngineError, OSError) as trouble:
-        what = trouble.what if isinstance(trouble, EngineError) else str(trouble)
+    except (BundlerError, OSError) as trouble:
+        what = trouble.what if isinstance(trouble, BundlerError) else str(trouble)
         notes.append(
             Problem("not yet undone", what, "the next install does it first, or `bundler install --undo` alone")
         )
@@ -208,11 +209,7 @@ def _abandon(journal: Journal, error: BaseException, progress: Progress) -> None
                 "the same command takes them up, `bundler install --undo` removes them",
             )
         )
-    if isinstance(error, BundlerError):
-        error.problems = (*error.problems, *notes)
-    else:
-        for note in notes:
-            progress.note(str(note))
+    add_problems(error, notes)
 
 
 def _new_run_id() -> str:

@@ -35,11 +35,15 @@ class MovedName:
 
 @dataclass(frozen=True)
 class BegunFile:
-    """A payload file: where, its digest, and where the file that stood there before is kept (None: there was none)."""
+    """A payload file: where, its digest, and where the file that stood there before is kept (None: there was none).
+
+    ``temporary`` is its name until it is whole.
+    """
 
     path: Path
     sha256: Digest
     backup: Optional[Path]
+    temporary: Path
 
 
 @dataclass
@@ -101,7 +105,12 @@ def _to_json(entries: Entries) -> dict[str, Any]:
 
 def _file_json(file: BegunFile) -> Mapping[str, Any]:
     backup = str(file.backup) if file.backup else None
-    return {"path": str(file.path), "sha256": file.sha256.hex, "backup": backup}
+    return {
+        "path": str(file.path),
+        "sha256": file.sha256.hex,
+        "backup": backup,
+        "temporary": str(file.temporary),
+    }
 
 
 def _parse(fields: Fields) -> Entries:
@@ -114,9 +123,16 @@ def _parse(fields: Fields) -> Entries:
     for item in fields.objects("names"):
         former = item.digest("former") if item.optional_text("former") else None
         entries.names[item.reference("name")] = MovedName(former, item.digest("new"))
-    for item in fields.objects("files"):
-        backup = item.optional_text("backup")
-        file = BegunFile(Path(item.text("path")), item.bare_digest("sha256"), Path(backup) if backup else None)
-        entries.files.append(file)
+    entries.files = [_parse_file(item) for item in fields.objects("files")]
     entries.directories = [Path(text) for text in fields.texts("directories")]
     return entries
+
+
+def _parse_file(item: Fields) -> BegunFile:
+    backup = item.optional_text("backup")
+    return BegunFile(
+        path=Path(item.text("path")),
+        sha256=item.bare_digest("sha256"),
+        backup=Path(backup) if backup else None,
+        temporary=Path(item.text("temporary")),
+    )

@@ -9,16 +9,16 @@ from typing import BinaryIO, Optional, cast
 
 from bundler.core.bundle_manifest import BundledModel, ModelFile
 from bundler.core.digest import CHUNK_BYTES, Digest
-from bundler.core.errors import EngineError
+from bundler.core.errors import CHANGED, EXTRA, MISSING, Difference, EngineError
 from bundler.core.progress import Task
 from bundler.installer.engine import Container
 
 
 @dataclass(frozen=True)
 class ModelDifference:
-    """One difference: ``kind`` is ``missing``, ``extra`` or ``changed``; ``path`` is that in the container."""
+    """One difference; ``path`` is that in the container."""
 
-    kind: str
+    kind: Difference
     path: str
     what: str
 
@@ -35,7 +35,7 @@ def compare_model(container: Container, model: BundledModel, task: Task) -> list
     """All differences between the model's files in ``container`` and those of the bundle, by path."""
     root = container.stat(model.path)
     if root is None or root.kind != "directory":
-        return [ModelDifference("missing", model.path, "the model's directory is missing or not a directory")]
+        return [ModelDifference(MISSING, model.path, "the model's directory is missing or not a directory")]
     with container.archive(model.path) as stream:
         seen = dict(_seen_files(stream, model.path, task))
     expected = {file.path: file for file in model.files}
@@ -45,14 +45,14 @@ def compare_model(container: Container, model: BundledModel, task: Task) -> list
 
 def _compare(path: str, expected: Optional[ModelFile], seen: Optional[_Seen]) -> Optional[ModelDifference]:
     if expected is None:
-        return ModelDifference("extra", path, "is not a file of the model")
+        return ModelDifference(EXTRA, path, "is not a file of the model")
     if seen is None:
-        return ModelDifference("missing", path, "is missing")
+        return ModelDifference(MISSING, path, "is missing")
     if seen.sha256 is None:
-        return ModelDifference("changed", path, "is not a regular file")
+        return ModelDifference(CHANGED, path, "is not a regular file")
     if (seen.size, seen.sha256) != (expected.size, expected.sha256):
         what = f"sha256 {seen.sha256.hex}, {seen.size} bytes; should be {expected.sha256.hex}, {expected.size} bytes"
-        return ModelDifference("changed", path, what)
+        return ModelDifference(CHANGED, path, what)
     return None
 
 

@@ -23,7 +23,9 @@ from bundler.installer.journal_file import BegunFile
 from bundler.installer.placed import digest_of
 from bundler.installer.receipt import PlacedFile
 
+# Both carry the run's id, so that the run that undoes this one knows them, and takes nobody else's file for them.
 _BACKUP = ".{name}.before-{run_id}"
+_TEMPORARY = ".{name}.{run_id}.part"
 
 
 @dataclass(frozen=True)
@@ -110,12 +112,13 @@ def _place(bundle: VerifiedBundle, file: PayloadFile, directory: Path, journal: 
     backup = None
     if os.path.lexists(path):
         backup = path.with_name(_BACKUP.format(name=path.name, run_id=journal.run_id))
-    journal.begin_file(BegunFile(path, file.sha256, backup), _missing_parents(path))
+    temporary = path.with_name(_TEMPORARY.format(name=path.name, run_id=journal.run_id))
+    journal.begin_file(BegunFile(path, file.sha256, backup, temporary), _missing_parents(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     if backup is not None:
         path.replace(backup)
         sync_directory(path.parent)
-    with bundle.open_payload(file) as content, atomic_file(path) as target:
+    with bundle.open_payload(file) as content, atomic_file(path, temporary=temporary) as target:
         while chunk := content.read(CHUNK_BYTES):
             target.write(chunk)
 

@@ -13,16 +13,40 @@ from bundler.core.bundle import open_bundle
 from bundler.core.bundle_manifest import RunCheck
 from bundler.core.check_result import CheckResult
 from bundler.core.digest import Digest
-from bundler.core.progress import Progress
+from bundler.core.locking import HeldLockError
+from bundler.core.progress import Progress, SilentProgress
 from bundler.core.reference import Reference
 from bundler.installer.checks import run_checks, run_commands
 from bundler.installer.engine import Engine, RunSpec
 from bundler.installer.host import Host
 from bundler.installer.journal import open_journal
+from bundler.installer.journal_file import read_entries
 from bundler.installer.load import load_images
 from bundler.installer.names import name_all
 from bundler.installer.preflight import preflight
 from bundler.installer.prove import prove_image
+
+#: Another build may be clearing up after a killed rehearsal, or have one of its own.
+_LOCK_TIMEOUT_S = 60.0
+
+
+def clear(engine: Engine, host_state: Path, progress: Progress) -> None:
+    """Remove what killed rehearsals left in ``engine``: containers, and the images of all kits.
+
+    One that runs now is left alone: it clears up itself. Raises EngineError or PreconditionError.
+    """
+    engine_id = engine.facts().engine_id
+    host = Host(host_state)
+    try:
+        with host.lock():
+            engine.remove_leftovers()
+            if read_entries(host.journal_path(engine_id)) is None:
+                return
+            progress.note("an earlier rehearsal did not finish: what it left in the engine is removed")
+            with open_journal(host, host_state, engine, engine_id, SilentProgress()) as journal:
+                journal.forget_images(all_kits=True)
+    except HeldLockError:
+        return
 
 
 def rehearse_mounted(
@@ -30,6 +54,7 @@ def rehearse_mounted(
 ) -> tuple[CheckResult, ...]:
     """The results of ``run`` checks in images that hold no models, with the mounts and variables of ``spec``."""
     progress.step("rehearse: run checks with the models mounted, without a network")
+    engine.remove_leftovers()
     return run_commands(checks, image_ids, engine, progress, spec)
 
 
@@ -39,8 +64,9 @@ def load_named(kit: Path, engine: Engine, host_state: Path, progress: Progress) 
     Raises BundlerError, and then no name was moved.
     """
     facts = engine.facts()
-    host = Host(host_state)
+    host = Host(host_state, lock_timeout_s=_LOCK_TIMEOUT_S)
     with host.lock(), open_journal(host, kit, engine, facts.engine_id, progress) as journal:
+        engine.remove_leftovers()
         bundle = open_bundle(kit, host.policy)
         plan = preflight(bundle, engine, facts, journal.standing_blobs, progress)
         progress.step("load images into this engine")
@@ -57,7 +83,7 @@ def rehearse(kit: Path, engine: Engine, host_state: Path, progress: Progress) ->
     Raises BundlerError where the kit cannot be installed into ``engine`` at all.
     """
     facts = engine.facts()
-    host = Host(host_state)
+    host = Host(host_state, lock_timeout_s=_LOCK_TIMEOUT_S)
     with host.lock(), open_journal(host, kit, engine, facts.engine_id, progress) as journal:
         try:
             progress.step("rehearse: load images, without a name")

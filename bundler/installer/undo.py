@@ -27,8 +27,10 @@ def restore_names(engine: Engine, names: Mapping[Reference, MovedName]) -> None:
 
 
 def restore_files(files: Sequence[BegunFile], directories: Sequence[Path]) -> None:
-    """Take away the files that the run placed, bring back what stood there, and remove the directories it made."""
+    """Take away the files that the run placed, whole or not, bring back what stood there, remove the directories it made."""
     for file in reversed(files):
+        if _stands(file.temporary):
+            file.temporary.unlink()
         if file.backup is not None and _stands(file.backup):
             file.backup.replace(file.path)
         elif file.backup is None and digest_of(file.path) == file.sha256:

@@ -84,7 +84,7 @@ def _failed(stage: Stage, reason: str, code: int) -> int:
     if step is None:
         print(f"demo: failed: {reason}", file=sys.stderr)
         return code
-    step.write(reason.splitlines()[0])
+    step.write(reason.partition("\n")[0])
     print(f"demo: failed in step {step.number} ({step.title}): {reason}\nlog: {step.log}", file=sys.stderr)
     return code
 

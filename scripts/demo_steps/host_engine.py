@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from demo_steps.stage import Stage, Step, StepError
-from testbed.debian import HOST_KEYRING, install_host_packages
+from testbed.debian import HOST_KEYRING, command, install_host_packages
 from testbed.engines import DATA_DIR, EngineKind
 
 #: Programs, and the package of Debian and Ubuntu that brings each.
@@ -71,8 +70,10 @@ def _install(step: Step, packages: set[str]) -> None:
 
 
 def disk_size() -> int | None:
-    """The size in bytes of an engine's own file system, None where it needs none: overlays do not stand on overlays."""
+    """The size in bytes of an engine's own file system, None where it needs none: overlays do not stand on overlays.
+
+    Raises TestbedError where ``stat`` cannot tell.
+    """
     DATA_DIR.mkdir(parents=True, exist_ok=True)
     argv = ["stat", "--file-system", "--format", "%T", str(DATA_DIR)]
-    kind = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
-    return DISK_SIZE if kind == "overlayfs" else None
+    return DISK_SIZE if command(argv).strip() == "overlayfs" else None

@@ -17,13 +17,14 @@ import json
 import os
 import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from testbed import TestbedError
+from testbed.policy import no_services
+from testbed.trees import workplace
 
 HOST_PACKAGES = (
     "busybox-static",
@@ -47,8 +48,10 @@ ENGINE_PACKAGES = ("containerd", "docker-buildx", "docker-cli", "docker.io")
 TRIXIE_PACKAGES = (*ENGINE_PACKAGES, "cosign", "debian-archive-keyring", "docker-compose")
 HOST_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 SCRIPTS = Path("/usr/share/debootstrap/scripts")
-POLICY = Path("/usr/sbin/policy-rc.d")
 APT_TIMEOUT_S = 600
+# Mounts and processes of a program end with it, and it with the thread that started it: debootstrap mounts /proc and
+# /sys in its tree, and a kill would leave them, and its children, to the host.
+_CONFINED = ("setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ def install_host_packages(packages: Sequence[str] = HOST_PACKAGES) -> Prepared:
         if missing:
             env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
             command(["apt-get", "-qq", "update"], timeout_s=APT_TIMEOUT_S, env=env)
-            with _no_services():
+            with no_services():
                 options = ["-qq", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=120"]
                 command(["apt-get", *options, "install", *missing], timeout_s=APT_TIMEOUT_S, env=env)
     return Prepared("host packages", Path("/"), _installed(packages), time.monotonic() - began)
@@ -119,20 +122,6 @@ def _installed(packages: Sequence[str]) -> dict[str, str]:
     lines = subprocess.run(argv, capture_output=True, text=True, check=False).stdout.splitlines()
     fields = (line.split() for line in lines)
     return {entry[0]: entry[2] for entry in fields if len(entry) == 3 and entry[1] == "installed"}
-
-
-@contextlib.contextmanager
-def _no_services() -> Iterator[None]:
-    """Forbid maintainer scripts to start daemons for the time of an installation (Debian policy, 9.3.3.1)."""
-    if POLICY.exists():
-        yield  # the machine has a rule of its own
-        return
-    POLICY.write_text("#!/bin/sh\nexit 101\n")
-    POLICY.chmod(0o755)
-    try:
-        yield
-    finally:
-        POLICY.unlink()
 
 
 def unpack(suite: str, packages: Sequence[str] = ENGINE_PACKAGES) -> Prepared:
@@ -148,10 +137,10 @@ def unpack(suite: str, packages: Sequence[str] = ENGINE_PACKAGES) -> Prepared:
     with locked(root.name):
         if not stamp.exists():
             shutil.rmtree(root, ignore_errors=True)
-            with tempfile.TemporaryDirectory(prefix=f"{suite}-", dir=cache_dir()) as work:
-                versions = _fetch(suite, packages, Path(work))
-                (Path(work) / "root" / stamp.name).write_text(json.dumps(versions, indent=1, sort_keys=True))
-                (Path(work) / "root").rename(root)
+            with workplace(root.with_suffix(".work")) as work:
+                versions = _fetch(suite, packages, work)
+                (work / "root" / stamp.name).write_text(json.dumps(versions, indent=1, sort_keys=True))
+                (work / "root").rename(root)
     return Prepared(suite, root, json.loads(stamp.read_text()), time.monotonic() - began)
 
 
@@ -236,8 +225,8 @@ def rootfs(suite: str, include: Sequence[str] = ()) -> Prepared:
     with locked(tar.stem):
         if not (tar.exists() and stamp.exists()):
             require_root()
-            with tempfile.TemporaryDirectory(prefix=f"rootfs-{suite}-", dir=cache_dir()) as work:
-                versions = _bootstrap(suite, include, Path(work) / "root")
+            with workplace(tar.with_suffix(".work")) as work:
+                versions = _bootstrap(suite, include, work / "root")
                 partial = tar.with_suffix(".partial")
                 argv = ["tar", "--create", "--numeric-owner", "--one-file-system", "--sort=name"]
                 command([*argv, "--file", str(partial), "--directory", f"{work}/root", "."], timeout_s=300)
@@ -247,7 +236,7 @@ def rootfs(suite: str, include: Sequence[str] = ()) -> Prepared:
 
 
 def _bootstrap(suite: str, include: Sequence[str], root: Path) -> dict[str, str]:
-    argv = ["debootstrap", "--variant=minbase", f"--keyring={_keyring(suite)}"]
+    argv = [*_CONFINED, "debootstrap", "--variant=minbase", f"--keyring={_keyring(suite)}"]
     argv += [f"--include={','.join(include)}"] if include else []
     if (SCRIPTS / suite).exists():
         # Ubuntu's apt knows no mirror of Debian; debootstrap has one of its own.

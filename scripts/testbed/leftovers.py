@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 from testbed.bridge import remove_bridge
+from testbed.trees import remove_tree
 
 KILL_TIMEOUT_S = 5.0
 
@@ -52,21 +51,6 @@ def _parents() -> dict[int, int]:
             # proc(5): "pid (name) state ppid …"; the name may hold blanks and brackets
             found[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
     return found
-
-
-def remove_tree(folder: Path) -> None:
-    """Unmount everything at and below ``folder``, deepest first, and remove it."""
-    for point in reversed(_mounts_below(folder)):
-        if subprocess.run(["umount", point], capture_output=True, check=False).returncode:
-            subprocess.run(["umount", "--lazy", point], capture_output=True, check=False)
-    if folder.exists():
-        shutil.rmtree(folder)
-
-
-def _mounts_below(folder: Path) -> list[str]:
-    """Mount points at and below ``folder`` in the order of mounting (proc(5), mountinfo: the fifth field)."""
-    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    return [point for point in points if point == str(folder) or point.startswith(f"{folder}/")]
 
 
 def remove_engine(run_dir: Path, disk: Path) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from testbed.engines import DOCKER_20, RunningEngine
+from testbed.engines import DOCKER_20, DOCKER_26_CONTAINERD, EngineKind, RunningEngine
 from testbed.hub_faults import Fault, Kind
+from tests.stalling_proxy import stalling_proxy
 from tests.support.build_site import BuildSite, build_site, images_in
 from tests.support.watched_build import in_step, watched
 
@@ -150,25 +151,48 @@ def test_the_cache_fills_up(site: BuildSite, tmp_path: Path) -> None:
         assert {seen.path.rpartition("/")[2] for seen in site.hub.requests("/resolve/")} == {"model.safetensors"}
 
 
-@pytest.mark.parametrize("step", ["build images", "rehearse"])
-def test_the_engine_fills_up(start_engine: Callable[..., RunningEngine], tmp_path: Path, step: str) -> None:
+def test_the_engine_fills_up_while_images_are_built(start_engine: Callable[..., RunningEngine], tmp_path: Path) -> None:
     engine = start_engine(DOCKER_20, size_bytes=192 * MIB)
     with build_site(tmp_path, engine, MODEL_SIZE) as site:
         dockerfile = site.recipe / "Dockerfile"
         dockerfile.write_text(dockerfile.read_text().replace("USER", "RUN seq 900000 > /srv/numbers\nUSER"))
         before = standing(engine)
-        with watched(site, stop_at=in_step(step)) as build:
+        with watched(site, stop_at=in_step("build images")) as build:
             build.wait_stopped()
             filler = fill(engine.data_root, 3 * MIB)
             build.strike(signal.SIGCONT)
             code = build.end()
-        assert "Traceback" not in build.complaint
         # A step of a Dockerfile that finds no room has failed like any other: only its program knows why.
-        assert code == (5 if step == "build images" else 10), build.complaint
-        assert ("RUN seq" if step == "build images" else "3.0 MiB free") in build.complaint
-        assert not site.output.exists() or not any(site.output.iterdir())
-        filler.unlink()
-        assert standing(engine) == before
-        done = site.run()
-        assert done.returncode == 0, done.stderr
-        assert standing(engine) == before
+        assert code == 5, build.complaint
+        assert "RUN seq" in build.complaint
+        assert "Traceback" not in build.complaint
+        require_undone_and_possible(site, before, filler)
+
+
+@pytest.mark.parametrize("kind", [DOCKER_20, DOCKER_26_CONTAINERD], ids=lambda kind: kind.name)
+def test_the_engine_fills_up_in_the_middle_of_a_layer(
+    start_engine: Callable[..., RunningEngine], tmp_path: Path, kind: EngineKind
+) -> None:
+    """There was room when it was asked for; then half of the model is sent, and somebody else takes the rest."""
+    engine = start_engine(kind, size_bytes=192 * MIB)
+    with (
+        build_site(tmp_path, engine, MODEL_SIZE) as site,
+        stalling_proxy(tmp_path, engine.socket, MODEL_SIZE // 2, resume=True) as proxy,
+    ):
+        before = standing(engine)
+        with watched(site, "--host", proxy.url) as build:
+            assert proxy.stalled.wait(60), build.complaint
+            assert build.step.startswith("rehearse: load images")
+            filler = fill(engine.data_root, 1 * MIB)
+            proxy.released.set()
+            require_refused(build.end(), build.complaint, "no space left on device")
+        require_undone_and_possible(site, before, filler)
+
+
+def require_undone_and_possible(site: BuildSite, before: list[str], filler: Path) -> None:
+    assert not site.output.exists() or not any(site.output.iterdir())
+    filler.unlink()
+    assert standing(site.engine) == before
+    done = site.run()
+    assert done.returncode == 0, done.stderr
+    assert standing(site.engine) == before

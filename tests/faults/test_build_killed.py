@@ -7,22 +7,27 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from bundler.core.kit import TrustPolicy
+from bundler.core.locking import exclusive_lock
 from bundler.core.progress import SilentProgress
 from bundler.core.verify import verify_kit
 from testbed.engines import RunningEngine
 from testbed.hub_faults import Fault, Kind
 from tests.stalling_proxy import stalling_proxy
 from tests.support.build_site import DOCKERFILE, RECIPE, BuildSite, build_site, images_in
-from tests.support.watched_build import WatchedBuild, in_step, noted, watched
+from tests.support.watched_build import STEPS, WatchedBuild, in_step, noted, watched
 
-MODEL_SIZE = 24 << 20
+MODEL_SIZE = 16 << 20
+#: Of busybox's layer, which follows the model's, either store gets more than that.
+OS_SIZE = 768 << 10
+#: From this place of a rehearsal on, the model's layer stands in the engine.
+LOADED = 0.96
 WEIGHTS = "/lfs/*model.safetensors"
 SOAK_SEED = 20_240_601
 #: Compressing that slowly, a model of this size takes seconds to write, whose middle can be met.
@@ -34,6 +39,7 @@ prepare:
     run: [sh, -c, "sleep 1; mkdir /srv/index; wc -c < /app/models/tiny/model.safetensors > /srv/index/size"]
     outputs: [/srv/index]
 """
+SLOW_CHECK = RECIPE.replace("[cat, ", "[sh, -c, 'sleep 2; cat $0', ")
 
 
 @dataclass(frozen=True)
@@ -116,8 +122,18 @@ def in_prepare(site: BuildSite, blow: Blow) -> None:
 
 def in_passing(site: BuildSite, blow: Blow) -> None:
     """A step that is over in no time: the process is stopped as soon as it says that it begins."""
+    # With a rehearsal to come the engine is asked for its space, else that step would be over too soon to be met.
+    options = () if blow.step == "check disk space" else ("--rehearse", "off")
+    with watched(site, *options, stop_at=in_step(blow.step)) as build:
+        build.wait_stopped()
+        strike(build, blow)
+
+
+def in_read_back(site: BuildSite, blow: Blow) -> None:
+    """By the bytes that are read; the tar is little more than the model."""
     with watched(site, "--rehearse", "off", stop_at=in_step(blow.step)) as build:
         build.wait_stopped()
+        build.go_on(int(blow.place * MODEL_SIZE))
         strike(build, blow)
 
 
@@ -136,24 +152,43 @@ def unfinished_size(site: BuildSite) -> int:
 
 
 def in_rehearsal(site: BuildSite, blow: Blow) -> None:
-    """In what is sent of the layers: the model's, then the 2 MB of busybox."""
-    limit = int(blow.place * (MODEL_SIZE + (2 << 20)))
+    """In what is sent of the layers: the model's, then the first part of busybox's."""
+    before = images_in(site.engine)
+    limit = int(blow.place * (MODEL_SIZE + OS_SIZE))
     with stalling_proxy(site.root, site.engine.socket, limit) as proxy, watched(site, "--host", proxy.url) as build:
         assert proxy.stalled.wait(60), build.complaint
         strike(build, blow, proxy.released.set)
+    if blow.number == signal.SIGKILL and blow.place >= LOADED:
+        assert images_in(site.engine) != before, "the model's layer stands there without a name"
+
+
+def in_mounted_rehearsal(site: BuildSite, blow: Blow) -> None:
+    (site.recipe / "recipe.yaml").write_text(SLOW_CHECK)
+    before = containers_in(site.engine)
+    with watched(site, "--rehearse", "mounted") as build:
+        build.wait_for(in_step("rehearse: run checks with the models mounted"))
+        wait_until(lambda: containers_in(site.engine) != before)
+        time.sleep(1.8 * blow.place)
+        strike(build, blow)
+    if blow.number == signal.SIGKILL:
+        assert containers_in(site.engine) != before, "the check's container stands there"
 
 
 WAYS: dict[str, Callable[[BuildSite, Blow], None]] = {
     "resolve": in_resolve,
+    "check disk space": in_passing,
     "download": in_download,
     "build images": in_image_build,
     "build images: prepare": in_prepare,
     "compose": in_passing,
     "write the bundle": in_write,
-    "read the bundle back": in_passing,
+    "read the bundle back": in_read_back,
     "rehearse": in_rehearsal,
+    "rehearse: mounted": in_mounted_rehearsal,
     "write the kit": in_passing,
 }
+#: In these there is one place alone: waiting for the Hub's answer, or the step's beginning.
+AT_ONE_PLACE = (in_resolve, in_passing)
 
 
 def strike(build: WatchedBuild, blow: Blow, afterwards: Callable[[], None] = lambda: None) -> None:
@@ -215,13 +250,18 @@ def kill_and_go_on(site: BuildSite, blow: Blow) -> None:
     built = packed_layers(site)
     site.hub.faults.clear()
     site.hub.forget_requests()
-    mode = "full" if blow.step in {"rehearse", "write the kit"} else "off"
-    kit = site.build("--rehearse", mode)
+    kit = site.build("--rehearse", rehearsal_after(blow))
     assert verify_kit(kit, TrustPolicy(), SilentProgress()).problems == ()
     assert [path.name for path in site.output.iterdir()] == [kit.name]
     assert Standing.of(site.engine) == before
     assert begun_files(site) == []
     require_nothing_twice(site, blow, layers, built)
+
+
+def rehearsal_after(blow: Blow) -> str:
+    """The next build clears up after a rehearsal whether it has one of its own or not."""
+    sent = blow.step == "rehearse" and blow.place < LOADED
+    return "full" if sent or blow.step == "write the kit" else "off"
 
 
 def packed_layers(site: BuildSite) -> set[str]:
@@ -245,20 +285,28 @@ def require_nothing_twice(site: BuildSite, blow: Blow, before: set[str], built: 
 # -- tests
 
 
+def test_every_step_has_its_way_to_be_met() -> None:
+    assert [step for step in STEPS if not any(step.startswith(way) for way in WAYS)] == []
+    assert [way for way in WAYS if not any(step.startswith(way.partition(":")[0]) for step in STEPS)] == []
+
+
 @pytest.mark.parametrize(
     "blow",
     [
         Blow("resolve", 0.5),
+        Blow("check disk space", 0.0),
         Blow("download", 0.6),
         Blow("build images", 0.3),
         Blow("build images: prepare", 0.3),
         Blow("compose", 0.0),
         Blow("write the bundle", 0.4),
-        Blow("read the bundle back", 0.0),
+        Blow("read the bundle back", 0.5),
         Blow("rehearse", 0.5),
+        Blow("rehearse", 0.97),
+        Blow("rehearse: mounted", 0.1),
         Blow("write the kit", 0.0),
     ],
-    ids=lambda blow: blow.step,
+    ids=lambda blow: f"{blow.step} {blow.place}",
 )
 def test_killed_in_the_step(site: BuildSite, blow: Blow) -> None:
     kill_and_go_on(site, blow)
@@ -278,20 +326,48 @@ def test_interrupted_in_the_step(site: BuildSite, blow: Blow) -> None:
     kill_and_go_on(site, blow)
 
 
-def test_killed_in_the_rehearsal_with_a_containerd_store(docker26_containerd: RunningEngine, tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", [0.9, 0.97])
+def test_killed_in_the_rehearsal_with_a_containerd_store(
+    docker26_containerd: RunningEngine, tmp_path: Path, place: float
+) -> None:
     with build_site(tmp_path, docker26_containerd, MODEL_SIZE) as site:
         before = Standing.of(site.engine)
-        in_rehearsal(site, Blow("rehearse", 0.9))
+        blow = Blow("rehearse", place)
+        in_rehearsal(site, blow)
         assert not site.kit.exists()
-        site.build()
+        site.build("--rehearse", rehearsal_after(blow))
         assert Standing.of(site.engine) == before
 
 
+@pytest.mark.parametrize("next_way", ["mounted", "--load"])
+def test_what_a_killed_mounted_rehearsal_left_goes_with_the_next_run(site: BuildSite, next_way: str) -> None:
+    before = Standing.of(site.engine)
+    in_mounted_rehearsal(site, Blow("rehearse: mounted", 0.1))
+    (site.recipe / "recipe.yaml").write_text(RECIPE)
+    site.build("--rehearse", *(["mounted"] if next_way == "mounted" else ["off", "--load"]))
+    if next_way == "--load":
+        site.engine.docker("rmi", "small:base", "small:1.0.0")
+    assert Standing.of(site.engine) == before
+
+
+def test_a_rehearsal_waits_for_a_build_that_clears_up(site: BuildSite) -> None:
+    with ExitStack() as held:
+        held.enter_context(exclusive_lock(site.root / "cache" / "bundler" / "rehearsals" / "lock", "a test"))
+        with watched(site) as build:
+            build.wait_for(in_step("rehearse"))
+            time.sleep(0.5)
+            build.strike(0)
+            held.close()
+            assert build.end() == 0, build.complaint
+
+
+PLACES = [(step, number) for step, way in WAYS.items() for number in range(1 if way in AT_ONE_PLACE else 10)]
+
+
 @pytest.mark.soak
-@pytest.mark.parametrize("number", range(10))
-@pytest.mark.parametrize("step", WAYS)
+@pytest.mark.parametrize(("step", "number"), PLACES)
 def test_killed_anywhere(site: BuildSite, step: str, number: int) -> None:
     seed = f"{SOAK_SEED}-{step}-{number}"
-    place = random.Random(seed).uniform(0.03, 0.95)
+    place = random.Random(seed).uniform(0.03, 0.98)
     print(f"seed {seed}: killed at {place:.3f}")
     kill_and_go_on(site, Blow(step, place))

@@ -78,10 +78,10 @@ sys.exit(os.waitstatus_to_exitcode(status))
 """
 
 
-def peaks_of_a_build(site: BuildSite) -> tuple[int, int]:
+def peaks_of_a_build(site: BuildSite, *options: str) -> tuple[int, int]:
     """Bytes: the largest resident set of a single process, and the largest sum over all of them at one time."""
     log, figure = site.root / "build.log", site.root / "peak"
-    command = [sys.executable, "-c", _LAUNCHER, str(figure), *site.command("--rehearse", "off")]
+    command = [sys.executable, "-c", _LAUNCHER, str(figure), *site.command(*options)]
     with log.open("wb") as sink:
         process = subprocess.Popen(command, env=site.environment(), stdout=sink, stderr=sink, start_new_session=True)
         with measured(process.pid) as together:
@@ -91,13 +91,13 @@ def peaks_of_a_build(site: BuildSite) -> tuple[int, int]:
     return int(figure.read_text()) << 10, together[0]
 
 
-def require_small(engine: RunningEngine, root: Path, size: int) -> None:
+def require_small(engine: RunningEngine, root: Path, size: int, *options: str) -> None:
     free = shutil.disk_usage(root).free
     assert free > COPIES * size, f"{free >> 30} GiB are free; this test needs {COPIES * size / GIB:.0f}"
     with build_site(root, engine) as site:
         write_weights(root / "repo" / "model.safetensors", size)
         site.hub.push(REPO, root / "repo")
-        single, together = peaks_of_a_build(site)
+        single, together = peaks_of_a_build(site, *options)
         packed = (site.kit / f"{site.kit.name}.tar").stat().st_size
         print(
             f"a model of {size >> 20} MiB: {single >> 20} MiB in one process, {together >> 20} MiB in all at one time"
@@ -110,9 +110,14 @@ def require_small(engine: RunningEngine, root: Path, size: int) -> None:
 
 
 def test_a_model_far_larger_than_the_limit(docker20: RunningEngine, tmp_path: Path) -> None:
-    require_small(docker20, tmp_path, 768 << 20)
+    require_small(docker20, tmp_path, 768 << 20, "--rehearse", "off")
+
+
+def test_a_build_with_its_rehearsal(docker20: RunningEngine, tmp_path: Path) -> None:
+    """As it is typed: the kit is loaded, proved and checked too."""
+    require_small(docker20, tmp_path, 320 << 20)
 
 
 @pytest.mark.soak
 def test_a_model_of_4_gib(docker20: RunningEngine, tmp_path: Path) -> None:
-    require_small(docker20, tmp_path, 4 * GIB)
+    require_small(docker20, tmp_path, 4 * GIB, "--rehearse", "off")

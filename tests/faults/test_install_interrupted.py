@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -23,9 +24,9 @@ from bundler.core.oci import Image
 from bundler.core.progress import SilentProgress
 from bundler.installer.engines.docker import DockerEngine
 from bundler.installer.install import InstallOptions, install
-from testbed.engines import DOCKER_20, DOCKER_26_CONTAINERD, EngineKind, RunningEngine
+from testbed.engines import DOCKER_20, DOCKER_26_CONTAINERD, DOCKER_28_CONTAINERD, EngineKind, RunningEngine
 from tests.bundles import make_bundle
-from tests.sites import Site, Standing, saved, site_at
+from tests.sites import Site, Standing, require_three_lines, saved, site_at
 from tests.stalling_proxy import stalling_proxy
 
 NAMES = {"bundler-test/service:base", "bundler-test/service:1.0.0"}
@@ -59,18 +60,20 @@ def sent_size(site: Site, kit: Path) -> int:
     return sum(layer.uncompressed_size if graph else layer.blob.size for layer in layers.values())
 
 
-def stop_in_the_middle(site: Site, kit: Path, place: float, how: signal.Signals) -> subprocess.Popen[str]:
+def stop_in_the_middle(
+    site: Site, kit: Path, place: float, how: signal.Signals, *options: str
+) -> subprocess.CompletedProcess[str]:
     """Start an install, wait until it has sent that part of what it sends and stands still, and stop it there."""
     limit = int(place * sent_size(site, kit))
     with stalling_proxy(site.host.state.parent, site.running.socket, limit) as proxy:
-        process = site.command("install", kit, url=proxy.url)
+        process = site.command("install", kit, *options, url=proxy.url)
         assert proxy.stalled.wait(30), process.communicate(timeout=10)
         assert process.poll() is None
         os.kill(process.pid, how)
         if how != signal.SIGKILL:
             proxy.released.set()
-        process.communicate(timeout=60)
-    return process
+        out, err = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 def finish(site: Site, kit: Path, before: Standing) -> None:
@@ -104,17 +107,39 @@ def test_killed_anywhere(any_site: Site, kit: Path, number: int) -> None:
     finish(any_site, kit, before)
 
 
-@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interrupted_keeps_what_is_verified(site: Site, kit: Path, how: signal.Signals, code: int) -> None:
+@pytest.mark.parametrize(
+    ("how", "code", "words"), [(signal.SIGINT, 130, "Interrupted."), (signal.SIGTERM, 143, "Interrupted by SIGTERM.")]
+)
+def test_interrupted_keeps_what_is_verified(site: Site, kit: Path, how: signal.Signals, code: int, words: str) -> None:
     before = site.standing()
-    process = stop_in_the_middle(site, kit, 0.9, how)
-    assert process.returncode == code
+    stopped = stop_in_the_middle(site, kit, 0.9, how, "--progress", "none")
+    assert stopped.returncode == code
     after = site.standing()
     assert after.names == before.names
-    assert len(after.images - before.images) == 1  # the model's layer, without a name
+    (kept,) = after.images - before.images  # the model's layer, without a name
+    assert stopped.stderr.splitlines() == [
+        words,
+        f"  kept without a name: verified layers, as {kept}"
+        " (the same command takes them up, `bundler install --undo` removes them)",
+        "where: bundler install",
+        "do: run the same command again; it takes up what was begun",
+    ]
     with stalling_proxy(site.host.state.parent, site.running.socket, None) as proxy:
         assert site.run("install", kit, url=proxy.url).returncode == 0
         assert 0 < proxy.sent < MODEL_SIZE  # it was not sent again
+
+
+def test_a_program_is_told_what_an_interrupted_run_keeps(site: Site, kit: Path) -> None:
+    before = site.standing()
+    stopped = stop_in_the_middle(site, kit, 0.9, signal.SIGTERM, "--json", "--progress", "none")
+    (kept,) = site.standing().images - before.images
+    assert stopped.stdout == ""
+    error = json.loads(stopped.stderr)["error"]
+    assert (error["kind"], error["exit_code"]) == ("InterruptedRun", 143)
+    assert [(problem["where"], kept in problem["what"]) for problem in error["problems"]] == [
+        ("kept without a name", True)
+    ]
+    assert "install --undo" in error["problems"][0]["do"]
 
 
 def test_undo_removes_what_was_kept(any_site: Site, kit: Path) -> None:
@@ -193,6 +218,52 @@ def test_killed_after_names_were_moved(site: Site, tmp_path: Path) -> None:
     assert (tmp_path / "srv/compose.yaml").read_text() == "new\n"
     assert sorted(path.name for path in (tmp_path / "srv").iterdir()) == ["compose.yaml", "docs"]
     assert site.audit().findings == ()
+
+
+KILLED_IN_A_PAYLOAD_FILE = """
+import os
+from bundler.installer import payload
+from bundler.__main__ import main
+
+opened = payload.VerifiedBundle.open_payload
+
+def killing(bundle, file):
+    stream = opened(bundle, file)
+    read, pieces = stream.read, iter(range(3 if file.path == "docs/LICENSE" else 100))
+    stream.read = lambda size: read(65536) if next(pieces, None) is not None else os.kill(os.getpid(), 9)
+    return stream
+
+payload.VerifiedBundle.open_payload = killing
+main()
+"""
+
+
+@pytest.mark.parametrize("former", [False, True], ids=["first", "update"])
+def test_killed_while_a_payload_file_is_written(site: Site, tmp_path: Path, former: bool) -> None:
+    """Of a file that is not whole, and of the directories that were made for it, nothing may stay."""
+    target = tmp_path / "srv" / "service"
+    if former:
+        site.install(make_bundle(tmp_path / "a", version="0.9.0", greeting="hello former"), into=target)
+    files, names = contents(tmp_path / "srv"), site.standing().names
+    kit = make_bundle(tmp_path / "b", files={"compose.yaml": b"new\n", "docs/LICENSE": b"new\n" * 100_000})
+    assert site.run_script(KILLED_IN_A_PAYLOAD_FILE, "install", kit, "--into", target).returncode == -signal.SIGKILL
+    parts = (target / "docs").glob(".LICENSE.*.part")
+    assert [path.stat().st_size >= 65536 for path in parts] == [True]
+
+    assert site.run("install", "--undo").returncode == 0
+    assert contents(tmp_path / "srv") == files
+    assert site.standing().names == names
+    assert not any(name.startswith("journals") for name in site.state_files())
+
+    assert site.run_script(KILLED_IN_A_PAYLOAD_FILE, "install", kit, "--into", target).returncode == -signal.SIGKILL
+    assert site.run("install", kit, "--into", target).returncode == 0
+    assert sorted(path.name for path in target.rglob("*")) == ["LICENSE", "compose.yaml", "docs"]
+
+
+def contents(directory: Path) -> dict[Path, bytes | None]:
+    """All that stands at and below ``directory``: files by their bytes."""
+    found = [path for path in (directory, *directory.rglob("*")) if path.exists()]
+    return {path: path.read_bytes() if path.is_file() else None for path in found}
 
 
 def test_another_kit_between(site: Site, kit: Path, tmp_path: Path) -> None:
@@ -276,10 +347,11 @@ def test_no_space_is_said_before_anything_is_sent(
         filler = _fill(running, leave_size=12 << 20)
         before = site.standing()
         with stalling_proxy(tmp_path, running.socket, None) as proxy:
-            done = site.run("install", kit, url=proxy.url)
+            done = site.run("install", kit, "--progress", "none", url=proxy.url)
             assert proxy.sent == 0
-        assert done.returncode == 10
-        assert "MiB are needed" in done.stderr
+        require_three_lines(done, 10, "MiB are needed")
+        assert done.stderr.startswith("the engine's data root has ")
+        assert site.state_files() == []
         assert site.standing() == before
         filler.unlink()
         assert site.run("install", kit).returncode == 0
@@ -317,11 +389,12 @@ def _fill(running: RunningEngine, leave_size: int) -> Path:
     return filler
 
 
+@pytest.mark.parametrize("kind", [DOCKER_20, DOCKER_28_CONTAINERD], ids=lambda kind: kind.name)
 def test_full_disk_is_the_engines_own_word(
-    start_engine: Callable[..., RunningEngine], kit: Path, tmp_path: Path
+    kind: EngineKind, start_engine: Callable[..., RunningEngine], kit: Path, tmp_path: Path
 ) -> None:
     """With preflight passed, the engine itself runs out of space: same code, nothing named, and it can go on."""
-    running = start_engine(DOCKER_20, size_bytes=96 << 20)
+    running = start_engine(kind, size_bytes=96 << 20)
     with site_at(running, tmp_path / "state") as site:
         before = site.standing()
         filler: list[Path] = []
@@ -338,6 +411,7 @@ def test_full_disk_is_the_engines_own_word(
             install(kit, FillingEngine(connect(running.base_url)), site.host, InstallOptions(), SilentProgress())
         after = site.standing()
         assert after.names == before.names
+        assert after.containers == before.containers
         assert len(after.images - before.images) == 1
         filler[0].unlink()
         finish(site, kit, before)

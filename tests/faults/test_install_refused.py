@@ -15,7 +15,7 @@ from bundler.core.kit import TrustPolicy
 from bundler.core.layout import blob_name
 from testbed.engines import RunningEngine
 from tests.bundles import damage, make_bundle, tar_of, write_sums
-from tests.sites import Site, site_at
+from tests.sites import Site, require_three_lines, site_at
 
 NAMES = {"bundler-test/service:base", "bundler-test/service:1.0.0"}
 
@@ -66,6 +66,26 @@ def test_lying_diff_id(any_site: Site, tmp_path: Path) -> None:
     assert "uncompressed" in caught.value.where
     assert any_site.standing() == before
     assert any_site.state_files() == []
+
+
+@pytest.mark.parametrize("former", [False, True], ids=["first", "update"])
+def test_the_engine_refuses_the_last_layer(any_site: Site, tmp_path: Path, former: bool) -> None:
+    """All its digests hold and it is no layer: the bundle's fault, so that nothing of it is kept."""
+    site = any_site
+    if former:
+        site.install(make_bundle(tmp_path / "a", version="0.9.0", app_tag="1.0.0", greeting="hello former"))
+    before, files = site.standing(), site.state_files()
+    kit = make_bundle(tmp_path / "b", broken_layer=True, more_apps=1, model_seed=2)
+    done = site.run("install", kit, "--into", tmp_path / "srv", "--progress", "none")
+    require_three_lines(done, 6, "a layer cannot be unpacked, though its digests are right: ")
+    assert "where: image docker.io/bundler-test/service-1:1.0.0, layer 3, sha256:" in done.stderr
+    assert site.standing() == before
+    assert site.state_files() == files
+    assert not (tmp_path / "srv").exists()
+    assert site.run("install", "--undo").stdout == "nothing to undo\n"
+    if former:
+        assert site.running.run("--network", "none", "bundler-test/service:1.0.0") == "hello former\n"
+        assert site.audit().findings == ()
 
 
 @pytest.mark.parametrize(
@@ -131,6 +151,15 @@ def newer_format(kit: Path) -> Path:
     return tar
 
 
+def newer_form(kit: Path) -> Path:
+    """A kit of the next format, whole in itself, whose tar no reader of this one understands."""
+    head = kit / "head" / "bundle.json"
+    head.write_bytes(head.read_bytes().replace(b'"format_version":1', b'"format_version":2'))
+    tar_of(kit).write_bytes(b"another form\n" * 1000)
+    write_sums(kit)
+    return kit
+
+
 def not_a_bundle(kit: Path) -> Path:
     import tarfile
 
@@ -149,11 +178,6 @@ def missing_tar(kit: Path) -> Path:
     return kit
 
 
-def missing_readme(kit: Path) -> Path:
-    (kit / "README.txt").unlink()
-    return kit
-
-
 def nothing_there(kit: Path) -> Path:
     return kit / "nowhere"
 
@@ -161,14 +185,14 @@ def nothing_there(kit: Path) -> Path:
 @pytest.mark.parametrize(
     ("fault", "code", "told"),
     [
-        (truncate, 6, "cut off"),
-        (flip, 6, ""),
-        (newer_format, 6, "format 2"),
-        (not_a_bundle, 6, ""),
-        (not_a_kit, 6, "not a kit"),
-        (missing_tar, 10, "missing"),
-        (missing_readme, 6, "missing"),
-        (nothing_there, 10, "no such file"),
+        (truncate, 6, "cut off inside member blobs/sha256/"),
+        (flip, 6, "its content has another digest"),
+        (newer_format, 6, "the bundle has format 2, this bundler reads format 1"),
+        (newer_form, 6, "the bundle has format 2, this bundler reads format 1"),
+        (not_a_bundle, 6, "a header that bundler does not write"),
+        (not_a_kit, 6, "not a kit: it holds no SHA256SUMS"),
+        (missing_tar, 10, "the bundle service-1.0.0-linux-amd64.tar is missing"),
+        (nothing_there, 10, "there is no such file or directory"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
@@ -177,15 +201,23 @@ def test_what_is_no_whole_bundle(
 ) -> None:
     before = site.standing()
     path = fault(make_bundle(tmp_path / "medium"))
-    done = site.run("install", path)
-    lines = done.stderr.splitlines()
-    assert done.returncode == code, done.stderr
-    assert told in done.stderr
-    assert lines[-2].startswith("where: ")
-    assert lines[-1].startswith("do: ")
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
+    require_three_lines(site.run("install", path, "--progress", "none"), code, told)
     assert site.standing() == before
+    assert site.state_files() == []
+
+
+def test_every_file_of_the_kit_that_is_wrong_is_listed(site: Site, tmp_path: Path) -> None:
+    kit = make_bundle(tmp_path / "medium")
+    (kit / "README.txt").unlink()
+    (kit / "more").touch()
+    done = site.run("install", kit, "--progress", "none")
+    assert done.returncode == 6
+    assert done.stderr.splitlines()[:3] == [
+        "the kit's files are not as its SHA256SUMS says",
+        "  README.txt: listed in SHA256SUMS, but missing (bring the kit here again, whole and unchanged)",
+        "  more: not listed in SHA256SUMS (remove it)",
+    ]
+    assert len(done.stderr.splitlines()) == 5
     assert site.state_files() == []
 
 
@@ -208,33 +240,50 @@ def site_less_verify(kit: Path) -> tuple[int, str]:
 
 def test_wrong_platform(site: Site, tmp_path: Path) -> None:
     before = site.standing()
-    done = site.run("install", make_bundle(tmp_path, platform="linux/s390x"))
-    assert done.returncode == 8
-    assert "linux/s390x" in done.stderr
+    done = site.run("install", make_bundle(tmp_path, platform="linux/s390x"), "--progress", "none")
+    require_three_lines(done, 8, "the bundle is for linux/s390x, the engine runs linux/amd64")
     assert site.standing() == before
+    assert site.state_files() == []
 
 
 def test_engine_not_running(site: Site, tmp_path: Path) -> None:
     done = site.run("install", make_bundle(tmp_path / "medium"), url=f"unix://{tmp_path}/none.sock")
-    assert done.returncode == 8
-    assert "Traceback" not in done.stderr
-    assert len(done.stderr.splitlines()) == 3
+    require_three_lines(done, 8, "no engine answers there")
     assert site.state_files() == []
 
 
-def test_no_permission_for_the_socket(site: Site, tmp_path: Path) -> None:
+def test_engine_that_is_too_old(site: Site, tmp_path: Path) -> None:
+    """No older engine than 20.10 can be had here, so what is asked for is raised above what a real one has."""
+    before = site.standing()
     script = (
-        "import os; os.setgroups([]); os.setgid(65534); os.setuid(65534)\nfrom bundler.__main__ import main; main()"
+        "from bundler.core import docker_api; docker_api.OLDEST_API = (1, 42)\n"
+        "from bundler.__main__ import main; main()"
     )
-    done = site.run_script(script, "install", tmp_path)
-    assert done.returncode == 10, done.stderr
-    assert "permission" in done.stderr
-    assert len(done.stderr.splitlines()) == 3
+    done = site.run_script(script, "install", make_bundle(tmp_path / "medium"))
+    require_three_lines(done, 8, "is too old: its API ends at 1.41, 1.42 is needed")
+    assert done.stderr.startswith("Docker 20.10.24")
+    assert f"where: {site.running.base_url}" in done.stderr
+    assert site.standing() == before
+    assert site.state_files() == []
+
+
+#: Imports come first: nobody may be kept out of the place where this Python stands.
+AS_NOBODY = """
+import os
+import bundler.cli.audit, bundler.cli.install, bundler.installer.engines.docker
+from bundler.__main__ import main
+os.setgroups([]); os.setgid(65534); os.setuid(65534)
+main()
+"""
+
+
+def test_no_permission_for_the_socket(site: Site, tmp_path: Path) -> None:
+    require_three_lines(site.run_script(AS_NOBODY, "install", tmp_path), 10, "no permission to speak to the engine")
+    assert site.state_files() == []
 
 
 def test_no_home_and_no_state_dir(tmp_path: Path) -> None:
-    argv = [sys.executable, "-c", "import os; os.setuid(65534)\nfrom bundler.__main__ import main; main()", "audit"]
+    argv = [sys.executable, "-c", AS_NOBODY, "audit"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, env={"PATH": "/bin"})
-    assert done.returncode == 10
+    require_three_lines(done, 10, "there is no place to keep receipts")
     assert "--state-dir" in done.stderr
-    assert len(done.stderr.splitlines()) == 3

@@ -72,4 +72,5 @@ def test_final_size_and_the_largest_layer(
             f"{kind.name}: {total} bytes of layers, kept {kept / total:.2f}, peak {(peak - kept) / largest:.2f} of the largest"
         )
         assert kept <= facts.kept_factor * total * 1.02 + (2 << 20)
+        assert peak - kept <= 1.1 * largest
         assert site.audit().findings == ()

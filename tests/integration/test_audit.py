@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bundler.core.errors import PreconditionError
+from bundler.core.errors import BundleError, PreconditionError
 from bundler.installer.audit_report import AuditReport
 from testbed.engines import DOCKER_20, DOCKER_28_CONTAINERD, EngineKind, RunningEngine
 from tests.bundles import make_bundle, tar_of
@@ -87,6 +87,23 @@ def test_model_altered_in_the_store(
         assert findings(site.audit()) == expected
 
 
+@pytest.mark.parametrize("kind", [DOCKER_20, DOCKER_28_CONTAINERD], ids=lambda kind: kind.name)
+def test_layer_of_an_image_without_a_model_is_lost(
+    kind: EngineKind, start_engine: Callable[[EngineKind], RunningEngine], tmp_path: Path
+) -> None:
+    """Nothing of the image is read; that a container can be made of it is what the audit knows of its layers."""
+    running = start_engine(kind)
+    with site_at(running, tmp_path / "state") as site:
+        site.install(make_bundle(tmp_path / "medium", sidecar=True))
+        assert site.audit().findings == ()
+        (marker,) = running.data_root.parent.rglob("sidecar/marker")
+        shutil.rmtree(marker.parent.parent)
+        report = site.audit()
+        assert findings(report) == [("changed", "image", "docker.io/bundler-test/service-sidecar:1.0.0")]
+        assert "no container can be made" in report.findings[0].what
+        assert site.standing().containers == frozenset()
+
+
 def _files_in_store(running: RunningEngine) -> tuple[Path, Path, Path]:
     """The model's weights, a file to remove and one to add, where the engine keeps the unpacked layer."""
     root = running.data_root.parent
@@ -113,6 +130,59 @@ def test_bundle_of_the_kit_altered(site: Site, kit: Path) -> None:
     found = findings(site.audit())
     assert ("changed", "kit", tar_of(kit).name) in found
     assert {(kind, subject) for kind, subject, _ in found} == {("changed", "kit")}
+
+
+def tar_is_gone(kit: Path) -> None:
+    tar_of(kit).unlink()
+
+
+def sums_are_gone(kit: Path) -> None:
+    (kit / "SHA256SUMS").unlink()
+
+
+def signed_by_someone(kit: Path) -> None:
+    (kit / "SHA256SUMS.someone.sig").write_text("not ours\n")
+
+
+@pytest.mark.parametrize(
+    ("alter", "kind", "told"),
+    [
+        (tar_is_gone, "missing", "service-1.0.0-linux-amd64.tar is missing"),
+        (sums_are_gone, "missing", "it holds no SHA256SUMS"),
+        (signed_by_someone, "extra", "SHA256SUMS.someone.sig"),
+        (shutil.rmtree, "missing", "no such file"),
+    ],
+)
+def test_frame_of_the_kit_altered(site: Site, kit: Path, alter: Callable[[Path], None], kind: str, told: str) -> None:
+    """The kit cannot be read at all: that is a finding, and all the rest is audited."""
+    site.running.docker("rmi", "--force", APP)
+    alter(kit)
+    done = site.run("audit", kit, "--json")
+    assert done.returncode == 9, done.stderr
+    report = json.loads(done.stdout)
+    (finding,) = [item for item in (*report["missing"], *report["extra"], *report["changed"]) if item["where"] != APP]
+    assert (finding["kind"], finding["subject"], finding["where"]) == (kind, "kit", str(kit))
+    assert told in finding["what"]
+    assert [item["where"] for item in report["missing"] if item["subject"] == "image"] == [APP]
+    assert json.loads(site.host.log_path.read_text().splitlines()[-1])[kind] == report[kind]
+
+
+@pytest.mark.parametrize("alter", [tar_is_gone, sums_are_gone, signed_by_someone])
+def test_frame_of_the_kit_altered_and_nobody_named_it(site: Site, kit: Path, alter: Callable[[Path], None]) -> None:
+    alter(kit)
+    kind = "extra" if alter is signed_by_someone else "missing"
+    assert findings(site.audit()) == [(kind, "kit", str(kit))]
+
+
+def test_damaged_kit_that_was_moved_is_known_by_its_name(site: Site, kit: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "another" / kit.name
+    shutil.copytree(kit, moved)
+    sums_are_gone(moved)
+    assert findings(site.audit(moved)) == [("missing", "kit", str(moved))]
+    with pytest.raises(BundleError, match="not a kit"):
+        site.audit(moved.parent)
+    with pytest.raises(PreconditionError, match="no such file"):
+        site.audit(tmp_path / "nowhere" / kit.name)
 
 
 def test_payload_files_altered(site: Site, kit: Path, tmp_path: Path) -> None:

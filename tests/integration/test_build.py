@@ -15,18 +15,18 @@ from testbed.engines import RunningEngine
 from tests.support.build_site import BUSYBOX, build_site, images_in
 
 
-def named_images(engine: RunningEngine) -> list[str]:
-    """Names and ids, but for what the builder keeps to be quick the next time."""
-    return [line for line in images_in(engine) if not line.startswith(("<none>", "bundler.invalid/cache"))]
+def standing_images(engine: RunningEngine) -> list[str]:
+    """Names and ids, nameless ones too, but for what the builder keeps to be quick the next time."""
+    return [line for line in images_in(engine) if not line.startswith("bundler.invalid/cache")]
 
 
 @pytest.mark.engine
 def test_a_recipe_becomes_a_kit_and_nothing_stays_in_the_engine(any_engine: RunningEngine, tmp_path: Path) -> None:
     with build_site(tmp_path, any_engine) as site:
-        before = named_images(any_engine)
+        before = standing_images(any_engine)
         kit = site.build()
         assert verify_kit(kit, TrustPolicy(), SilentProgress()).problems == ()
-        assert named_images(any_engine) == before
+        assert standing_images(any_engine) == before
         assert any(line.startswith(BUSYBOX) for line in before)
         subprocess.run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=kit, check=True)
         assert [path.name for path in site.output.iterdir()] == [kit.name]
@@ -101,9 +101,9 @@ def test_a_check_that_fails_in_the_rehearsal_leaves_no_kit(docker20: RunningEngi
     with build_site(tmp_path, docker20) as site:
         recipe = site.recipe / "recipe.yaml"
         recipe.write_text(recipe.read_text().replace("hidden_size", "no such text"))
-        before = named_images(docker20)
+        before = standing_images(docker20)
         done = site.run()
         assert done.returncode == 9, done.stderr
         assert "check answers: printed nothing like 'no such text'" in done.stderr
         assert not any(site.output.iterdir())
-        assert named_images(docker20) == before
+        assert standing_images(docker20) == before

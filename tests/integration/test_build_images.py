@@ -139,7 +139,14 @@ class Site:
         )
 
 
-KINDS = ["docker20-buildx", "docker20-classic", "docker26-buildx", "docker28-buildx", "docker28_containerd-buildx"]
+KINDS = [
+    "docker20-buildx",
+    "docker20-classic",
+    "docker26-buildx",
+    "docker28-buildx",
+    "docker28-classic",
+    "docker28_containerd-buildx",
+]
 BUILDX = [kind for kind in KINDS if kind.endswith("buildx")]
 EACH_BUILDER = ["docker20-classic", "docker26-buildx"]
 
@@ -475,22 +482,39 @@ def test_a_link_above_a_model_is_named(one: Callable[[str], Site]) -> None:
 def test_an_image_of_a_registry_is_pulled_by_digest_and_gets_no_tag(
     one: Callable[[str], Site], registry: str, kind: str
 ) -> None:
-    if True:
-        site = one(kind)
-        name = f"{registry}/team/parent:{kind.partition('-')[0]}"
-        site.engine.docker("tag", OUTSIDE, name)
-        pushed = site.engine.docker("push", "-q", name) and site.engine.docker("inspect", name)
-        digest = json.loads(pushed)[0]["RepoDigests"][-1].partition("@")[2]
-        site.engine.docker("rmi", name)
-        engine = site.open()
-        locked = engine.resolve_from(name, None)
-        assert (locked.kind, locked.asked) == ("registry-digest", name)
-        assert digest.startswith("sha256:") and str(locked.value) in pushed
-        assert name not in site.engine.docker("images", "--format", "{{.Repository}}:{{.Tag}}")
-        lock = Lock(format=1, platform="linux/amd64", models=(), images=(locked,))
-        assert engine.resolve_from(name, lock) == locked
-        with engine.session(MODELS) as session:
-            site.build(session, f"FROM {name}\nRUN true\n", locked=[locked])
+    site = one(kind)
+    name = f"{registry}/team/parent:{kind.partition('-')[0]}"
+    site.engine.docker("tag", OUTSIDE, name)
+    pushed = site.engine.docker("push", "-q", name) and site.engine.docker("inspect", name)
+    digest = json.loads(pushed)[0]["RepoDigests"][-1].partition("@")[2]
+    site.engine.docker("rmi", name)
+    engine = site.open()
+    locked = engine.resolve_from(name, None)
+    assert (locked.kind, locked.asked) == ("registry-digest", name)
+    assert digest.startswith("sha256:") and str(locked.value) in pushed
+    assert name not in site.engine.docker("images", "--format", "{{.Repository}}:{{.Tag}}")
+    lock = Lock(format=1, platform="linux/amd64", models=(), images=(locked,))
+    assert engine.resolve_from(name, lock) == locked
+    with engine.session(MODELS) as session:
+        site.build(session, f"FROM {name}\nRUN true\n", locked=[locked])
+
+
+def test_an_image_of_others_from_the_engine_is_not_pulled(one: Callable[[str], Site], registry: str) -> None:
+    site = one("docker20-buildx")
+    name = f"{registry}/team/beside:1"
+    site.engine.docker("tag", OUTSIDE, name)
+    site.engine.docker("push", "-q", name)
+    engine = site.open()
+    locked = engine.resolve_image(name, None)
+    assert (locked.role, locked.kind) == ("image", "registry-digest")
+    site.engine.docker("rmi", name)
+    before = site.engine.docker("images", "--digests", "--no-trunc")
+    lock = Lock(format=1, platform="linux/amd64", models=(), images=(locked,))
+    for known, command in ((None, f"docker pull {name}"), (lock, f"docker pull {name[:-2]}@{locked.value}")):
+        with pytest.raises(EngineError, match="is not in the engine") as caught:
+            engine.resolve_image(name, known)
+        assert f"`{command}`" in caught.value.remedy and "from: registry" in caught.value.remedy
+    assert site.engine.docker("images", "--digests", "--no-trunc") == before
 
 
 def test_a_locked_image_that_is_gone_is_an_error(one: Callable[[str], Site]) -> None:

@@ -9,12 +9,13 @@ import io
 import json
 import subprocess
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from testbed import TestbedError
 from testbed.engines import RunningEngine
 from testbed.hub import Hub
 from testbed.hub_repo import HubRepo
@@ -198,40 +199,70 @@ def write_archive(path: Path, name: str, layers: list[HandLayer]) -> None:
             archive.addfile(info, io.BytesIO(content))
 
 
-@pytest.fixture(scope="module")
-def many_layers(docker20: RunningEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An image of 121 layers, as large as an engine can still build on."""
-    archive = tmp_path_factory.mktemp("many") / "many.tar"
-    write_archive(archive, "many:1", [shell_layer(), *(file_layer(f"srv/{number}", b"x") for number in range(120))])
-    docker20.docker("load", "--input", str(archive))
-    yield "many:1"
-    docker20.docker("rmi", "many:1")
+def load_layers(engine: RunningEngine, folder: Path, count: int) -> str:
+    """An image of so many layers in the engine; its name."""
+    archive, name = folder / "many.tar", f"many:{count}"
+    files = [file_layer(f"srv/{number}", b"x") for number in range(count - 1)]
+    write_archive(archive, name, [shell_layer(), *files])
+    engine.docker("load", "--input", str(archive))
+    return name
 
 
-def test_layers_are_counted_before_the_models_are_packed(
-    docker20: RunningEngine, many_layers: str, tmp_path: Path
-) -> None:
+APP_OF_TWO = "FROM small:base\nCOPY app.txt /a\nCOPY app.txt /b\n"
+
+
+def test_layers_are_counted_before_the_models_are_packed(docker20: RunningEngine, tmp_path: Path) -> None:
     """What engines take is counted with the models; what the builder itself takes is left to its own words."""
-    app = "FROM small:base\nCOPY app.txt /a\nCOPY app.txt /b\n"
+    parent = load_layers(docker20, tmp_path, 121)
     with build_site(tmp_path, docker20) as site:
-        write_parts(site, {"one": "/m/1", "two": "/m/2", "three": "/m/3"}, "", app, image=many_layers)
+        write_parts(site, {"one": "/m/1", "two": "/m/2", "three": "/m/3"}, "", APP_OF_TWO, image=parent)
         error = refused(site)
         assert error["where"] == "small:1"
         assert "126 layers (3 model, 121 os, 2 app); engines take 125" in error["what"]
         assert "join RUN and COPY" in error["do"]
         (site.recipe / "recipe.lock").unlink()
-        write_parts(site, {"one": "/m/1", "two": "/m/2"}, "", app, image=many_layers)
+        write_parts(site, {"one": "/m/1", "two": "/m/2"}, "", APP_OF_TWO, image=parent)
         bundle = open_whole(site.build("--rehearse", "off"))
         assert len(image_named(bundle, "small:1").layers) == 125
+    docker20.docker("rmi", parent)
 
 
-def test_more_steps_than_the_builder_takes(docker20: RunningEngine, many_layers: str, tmp_path: Path) -> None:
+@pytest.mark.soak
+def test_what_is_counted_as_enough_is_taken_by_an_engine(engine: RunningEngine, tmp_path: Path) -> None:
+    """Minutes: each of 125 layers is a load of its own."""
+    parent = load_layers(engine, tmp_path, 121)
+    with build_site(tmp_path, engine) as site:
+        write_parts(site, {"one": "/m/1", "two": "/m/2"}, "", APP_OF_TWO, image=parent)
+        try:
+            bundle = open_whole(site.build("--rehearse", "off", "--load"))
+            assert len(image_named(bundle, "small:1").layers) == 125
+            printed = engine.run("--network", "none", "small:1", "cat", "/m/1/config.json", "/srv/0", "/a")
+            assert printed == '{"hidden_size": 8}\nxapplication\n'
+        finally:
+            engine.docker("rmi", "--force", "small:1", "small:base", parent)
+
+
+def test_one_layer_more_is_what_graph_drivers_refuse(engine: RunningEngine, tmp_path: Path) -> None:
+    """A containerd store takes more; the limit is that of any engine to which a kit may go."""
+    most = load_layers(engine, tmp_path, 125)
+    assert engine.run("--network", "none", most, "cat", "/srv/0", "/srv/123") == "xx"
+    if engine.kind.name.endswith("containerd"):
+        engine.docker("rmi", load_layers(engine, tmp_path, 126))
+    else:
+        with pytest.raises(TestbedError, match="max depth exceeded"):
+            load_layers(engine, tmp_path, 126)
+    engine.docker("rmi", most)
+
+
+def test_more_steps_than_the_builder_takes(docker20: RunningEngine, tmp_path: Path) -> None:
+    parent = load_layers(docker20, tmp_path, 121)
     with build_site(tmp_path, docker20) as site:
         steps = "".join(f"COPY app.txt /{number}\n" for number in range(10))
-        write_parts(site, {"one": "/m/1"}, f"FROM {many_layers}\n{steps}", "FROM small:base\n")
+        write_parts(site, {"one": "/m/1"}, f"FROM {parent}\n{steps}", "FROM small:base\n")
         error = refused(site)
         assert error["where"].startswith(("Dockerfile.base:", "small:base"))
         assert "max depth exceeded" in json.dumps(error)
+    docker20.docker("rmi", parent)
 
 
 def test_a_final_stage_that_is_not_the_base(docker20: RunningEngine, tmp_path: Path) -> None:

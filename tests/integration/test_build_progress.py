@@ -10,7 +10,7 @@ import re
 import struct
 import subprocess
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -21,19 +21,8 @@ from bundler.cli.tables import human_size
 from testbed.engines import RunningEngine
 from testbed.hub_faults import Fault, Kind
 from tests.support.build_site import BuildSite, build_site
+from tests.support.watched_build import STEPS
 
-STEPS = (
-    "check sources",
-    "resolve models and images",
-    "check disk space",
-    "download models",
-    "build images with",
-    "compose",
-    "write the bundle",
-    "read the bundle back",
-    "rehearse",
-    "write the kit",
-)
 MODEL_SIZE = 6 << 20
 
 
@@ -82,7 +71,7 @@ def test_no_task_runs_backwards_or_passes_its_total(events: list[dict[str, Any]]
         assert len({event["total"] for event in seen}) == 1, label
         assert all(event["total"] is None or 0 <= event["done"] <= event["total"] for event in seen), label
         assert [event.get("ended") for event in seen][:-1] == [None] * (len(seen) - 1), label
-        if seen[-1]["ended"] == "well":
+        if seen[-1]["ended"] == "well" and seen[-1]["total"] is not None:
             assert seen[-1]["done"] == seen[-1]["total"], f"{label} ended before its total"
 
 
@@ -96,6 +85,42 @@ def runs(events: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]
                 found.append([])
             found[-1].append(event)
     return [(label, seen) for label, found in tasks.items() for seen in found]
+
+
+NOISE_SIZE = 40 << 20
+
+
+def test_every_long_step_of_an_engine_is_heard_of(
+    docker20: RunningEngine, registry: str, tmp_path: Path, busybox: Callable[[RunningEngine, str], str]
+) -> None:
+    """A parent that is pulled, a step that says nothing for seconds, and tens of MB that are exported and packed."""
+    parent = f"{registry}/team/noise:1"
+    push_noise(docker20, busybox(docker20, "busybox:1.36"), parent)
+    with build_site(tmp_path, docker20) as site:
+        (site.recipe / "Dockerfile.base").write_text(f"FROM {parent}\nRUN sleep 7\n")
+        done = site.run("--rehearse", "off", "--progress", "json", "--json")
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stderr.splitlines()]
+    notes = [event["text"] for event in events if event["event"] == "note"]
+    assert any(re.fullmatch(r"small:base: still at RUN sleep 7 \([1-9] s\)", note) for note in notes), "\n".join(notes)
+    tasks = dict(runs(events))
+    (pulled,) = (seen for label, seen in tasks.items() if label.startswith(f"pull {registry}/team/noise@sha256:"))
+    exported, scanned = tasks["layers out of the engine"], tasks["look into the layers"]
+    for seen in (pulled, exported, scanned):
+        assert seen[-1]["ended"] == "well" and seen[-1]["done"] >= NOISE_SIZE
+    assert len(exported) > 2  # its begin, its end, and something between: packing takes its time
+    assert scanned[-1]["done"] == scanned[-1]["total"]
+
+
+def push_noise(engine: RunningEngine, below: str, name: str) -> None:
+    """An image with a layer that packs to nothing smaller, in the registry and no longer in the engine."""
+    command = f"head -c {NOISE_SIZE} /dev/urandom > /noise"
+    container = engine.docker("create", below, "sh", "-c", command).strip()
+    engine.docker("start", "--attach", container)
+    engine.docker("commit", container, name)
+    engine.docker("rm", container)
+    engine.docker("push", "--quiet", name)
+    engine.docker("rmi", name)
 
 
 def test_a_slow_download_is_heard_of_every_half_second(events: list[dict[str, Any]]) -> None:

@@ -15,7 +15,6 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from bundler.builder.compose import OFFLINE
 from bundler.core.bundle import VerifiedBundle
 from bundler.core.layout import blob_name
 from bundler.core.oci import MANIFEST
@@ -24,7 +23,8 @@ from tests.support.build_site import BUSYBOX, REPO, BuildSite, build_site
 from tests.support.kit_reading import config_of, image_named, open_whole
 
 pytestmark = pytest.mark.engine
-NAMES = ("small:base", "small:1", "small:2", "sidecar:1", "saved:1")
+OTHERS = ("sidecar:1", "saved:1", "taken:1", "laid:1", "packed:1")
+NAMES = ("small:base", "small:1", "small:2", *OTHERS)
 BASE = (
     f"FROM {BUSYBOX}\nRUN mkdir -p /srv && echo os > /srv/os\n"
     "RUN echo 'svc:x:10001:10001::/:/bin/sh' > /etc/passwd\nENV OS=1\nLABEL maker=person\n"
@@ -60,6 +60,9 @@ def recipe_of(registry: str) -> dict[str, Any]:
         "images": [
             {"image": f"{registry}/others/sidecar:1", "from": "registry", "tag": "sidecar:1"},
             {"image": "saved:1", "from": "docker-archive", "path": "saved.tar"},
+            {"image": "local:1", "from": "engine", "tag": "taken:1"},
+            {"image": "laid:1", "from": "oci-layout", "path": "layout"},
+            {"image": "packed:1", "from": "oci-layout", "path": "layout.tar"},
         ],
         "labels": {"team": "search"},
         "environment": {"LOG_LEVEL": "info"},
@@ -98,8 +101,12 @@ def loaded(request: pytest.FixtureRequest, registry: str, tmp_path_factory: pyte
         engine.docker("push", "-q", pushed)
         engine.docker("tag", BUSYBOX, "saved:1")
         engine.docker("save", "-o", str(site.recipe / "saved.tar"), "saved:1")
+        for kind, name in (("oci", "layout"), ("oci-archive", "layout.tar")):
+            argv = ["skopeo", "--insecure-policy", "copy", "--src-tls-verify=false", f"docker://{pushed}"]
+            subprocess.run([*argv, f"{kind}:{site.recipe / name}:1"], check=True, capture_output=True, timeout=120)
         engine.docker("rmi", pushed, "saved:1")
-        (site.recipe / ".dockerignore").write_text("*.tar\n")
+        engine.docker("tag", BUSYBOX, "local:1")
+        (site.recipe / ".dockerignore").write_text("*.tar\nlayout\n")
         (site.recipe / "recipe.yaml").write_text(json.dumps(recipe_of(registry)))
         (site.recipe / "Dockerfile.base").write_text(BASE)
         (site.recipe / "Dockerfile").write_text(APP.format(base="small:base"))
@@ -109,7 +116,7 @@ def loaded(request: pytest.FixtureRequest, registry: str, tmp_path_factory: pyte
             yield Loaded(site, open_whole(kit), registry)
         finally:
             held = engine.docker("images", "--format", "{{.Repository}}:{{.Tag}}").split()
-            engine.docker("rmi", "--force", *(name for name in NAMES if name in held))
+            engine.docker("rmi", "--force", *(name for name in (*NAMES, "local:1") if name in held))
 
 
 def test_history_and_inspect_read_like_an_image_of_the_engine(loaded: Loaded) -> None:
@@ -133,7 +140,11 @@ def test_history_and_inspect_read_like_an_image_of_the_engine(loaded: Loaded) ->
     for key in ("Cmd", "Entrypoint", "WorkingDir", "User", "ExposedPorts", "Healthcheck", "Volumes", "OnBuild"):
         assert (config.get(key) or None) == (plain.get(key) or None), key
     env = dict(entry.split("=", 1) for entry in config["Env"])
-    assert OFFLINE.items() <= env.items(), "an image cannot switch the rule off"
+    offline = {
+        "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1", "HF_HUB_DISABLE_XET": "1", "PYTHONDONTWRITEBYTECODE": "1",
+    }  # fmt: skip
+    assert offline.items() <= env.items(), "an image cannot switch the rule off"
     assert (env["PATH"], env["OS"], env["OWN"], env["LOG_LEVEL"]) == ("/bin", "1", "yes", "info")
     assert env["HF_HUB_CACHE"] == "/srv/hub"
     commit = loaded.site.hub.commit(REPO)
@@ -208,6 +219,8 @@ def test_images_of_others_travel_byte_for_byte_and_run(loaded: Loaded) -> None:
     blobs = {layer.blob.digest for layer in sidecar.layers} | {sidecar.image_id}
     manifest = fetched(f"http://{loaded.registry}/v2/others/sidecar/manifests/{sidecar.manifest_digest}")
     assert sidecar.manifest == manifest
+    recorded = {image.reference.familiar: image.manifest for image in loaded.bundle.manifest.images}
+    assert [recorded[name] for name in ("sidecar:1", "saved:1", "small:base", "small:2")] == ["source", *["ours"] * 3]
     with tarfile.open(loaded.bundle.kit.tar) as archive:
         for digest in blobs:
             member = archive.extractfile(blob_name(digest))
@@ -225,9 +238,31 @@ def test_images_of_others_travel_byte_for_byte_and_run(loaded: Loaded) -> None:
     # A containerd store saves the layer as it was pushed, which is compressed.
     plain = [gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content for content in contents]
     assert [layer.diff_id.hex for layer in saved.layers] == [hashlib.sha256(each).hexdigest() for each in plain]
-    for name in ("sidecar:1", "saved:1"):
+    for name in OTHERS:
         assert loaded.engine.run("--network", "none", name, "echo", "runs") == "runs\n"
         assert "HF_HUB_OFFLINE" not in json.dumps(loaded.inspect(name)), "it is not ours to change"
+
+
+def test_images_of_layouts_and_of_the_engine_are_what_they_were(loaded: Loaded) -> None:
+    laid, packed = image_named(loaded.bundle, "laid:1"), image_named(loaded.bundle, "packed:1")
+    blobs = loaded.site.recipe / "layout" / "blobs" / "sha256"
+    listed = json.loads((loaded.site.recipe / "layout" / "index.json").read_bytes())["manifests"]
+    assert [entry["digest"] for entry in listed] == [str(laid.manifest_digest)]
+    assert (laid.manifest, laid.config) == (packed.manifest, packed.config)
+    assert laid.manifest == (blobs / laid.manifest_digest.hex).read_bytes()
+    with tarfile.open(loaded.bundle.kit.tar) as archive:
+        for digest in {layer.blob.digest for layer in laid.layers} | {laid.image_id}:
+            member = archive.extractfile(blob_name(digest))
+            assert member is not None and member.read() == (blobs / digest.hex).read_bytes()
+    taken, held = image_named(loaded.bundle, "taken:1"), loaded.inspect("local:1")
+    assert [str(diff_id) for diff_id in taken.diff_ids] == held["RootFS"]["Layers"]
+    lock = json.loads((loaded.site.recipe / "recipe.lock").read_text())
+    assert {entry["asked"]: entry["value"] for entry in lock["images"]}["local:1"] == held["Id"]
+    stored = loaded.site.root / "local.tar"
+    loaded.engine.docker("save", "-o", str(stored), "local:1")
+    with tarfile.open(stored) as archive:
+        (entry,) = json.loads(archive.extractfile("manifest.json").read())  # type: ignore[union-attr]
+        assert archive.extractfile(entry["Config"]).read() == taken.config  # type: ignore[union-attr]
 
 
 def fetched(address: str) -> bytes:

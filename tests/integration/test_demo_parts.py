@@ -1,12 +1,12 @@
 """The demo's parts: how it fails, is interrupted and cleans up; its hosts, with root and without. The whole way is in
-``tests/recipes/test_quickstart_end_to_end.py``."""
+``tests/recipes``."""
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,14 +18,15 @@ from pathlib import Path
 import pytest
 
 from bundler.builder.engine_build.tags import CACHE
+from demo_steps import carrying
 from demo_steps.hosts import ConnectedHost, connected_host, isolated_host
 from demo_steps.names import require_free
 from demo_steps.sources import BASE_TAG, embedded_base
 from demo_steps.stage import Stage, StepError
-from testbed.engines import DATA_DIR, RUN_DIR, RunningEngine
-from testbed.netns import FOLDER as NETNS_FOLDER
+from testbed.engines import DOCKER_20, RunningEngine
+from tests.support.build_site import build_site
+from tests.support.demo_script import demo, require_nothing_left
 
-ROOT = Path(__file__).parents[2]
 NOBODY = 65534
 
 Busybox = Callable[[RunningEngine, str], str]
@@ -38,35 +39,6 @@ def stage(tmp_path: Path) -> Stage:
 
 
 # -- the script as a whole, up to the build: what a failure and a Ctrl-C leave behind
-
-
-@contextlib.contextmanager
-def demo(folder: Path, **more: str) -> Iterator[subprocess.Popen[str]]:
-    """``scripts/demo`` in a session of its own, as a terminal starts it; ended in any case."""
-    # Nothing answers at that address, so it starts an engine of its own, whatever this machine runs.
-    env = {**os.environ, "DOCKER_HOST": f"unix://{folder}/no-engine.sock", **more}
-    argv = [str(ROOT / "scripts" / "demo"), "--output", str(folder)]
-    process = subprocess.Popen(
-        argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-        process.communicate(timeout=60)
-
-
-def require_nothing_left(process: subprocess.Popen[str]) -> None:
-    """No engine, no data, no name space and no program of that demo; its process id is in all their names."""
-    for folder in (RUN_DIR, DATA_DIR, NETNS_FOLDER):
-        assert list(folder.glob(f"*-{process.pid}*")) == []
-    named = f"demo-{process.pid}-".encode()
-    arguments = {}
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            arguments[path] = path.read_bytes()
-    assert [argv for argv in arguments.values() if named in argv] == []
 
 
 @pytest.mark.engine
@@ -188,8 +160,6 @@ def test_without_root_and_without_an_engine_it_says_what_to_install(
 def test_without_root_the_loaders_place_has_no_network_but_reaches_the_local_engine(
     start_engine: Callable[..., RunningEngine], stage_of_nobody: Stage
 ) -> None:
-    from testbed.engines import DOCKER_20
-
     engine = start_engine(DOCKER_20)
     engine.socket.chmod(0o666)
     connected = ConnectedHost(engine.base_url, engine.environment(), own=False)
@@ -205,6 +175,33 @@ def test_without_root_the_loaders_place_has_no_network_but_reaches_the_local_eng
 
     assert as_nobody(test) is None
     assert "Network is unreachable" in (stage_of_nobody.logs / "01.log").read_text()
+
+
+def test_without_root_a_kit_is_installed_from_there_and_its_names_go_again(
+    docker20: RunningEngine, start_engine: Callable[..., RunningEngine], stage_of_nobody: Stage, tmp_path: Path
+) -> None:
+    """All of it but the build, which asks for nothing that a user may not have: a small kit under the demo's names."""
+    with build_site(tmp_path / "site", docker20) as site:
+        for path in (site.recipe / "recipe.yaml", site.recipe / "Dockerfile"):
+            path.write_text(path.read_text().replace("small:", "quickstart:"))
+        kit = stage_of_nobody.logs / "kit"
+        shutil.copytree(site.build("--rehearse", "off"), kit)
+    engine = start_engine(DOCKER_20)
+    engine.socket.chmod(0o666)
+    connected = ConnectedHost(engine.base_url, engine.environment(), own=False)
+    listing = ["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"]
+
+    def test() -> None:
+        with isolated_host(stage_of_nobody, connected, stage_of_nobody.logs / "isolated-host") as host:
+            built = carrying.Built(kit, size=0, raw_size=0, model_size=0)
+            carrying.install(stage_of_nobody, host, built)
+            with stage_of_nobody.step("ask") as step:
+                assert sorted(host.run(step, listing, timeout_s=30).split()) == ["quickstart:1.0.0", "quickstart:base"]
+            carrying.audit(stage_of_nobody, host, built)
+
+    assert as_nobody(test) is None
+    assert engine.docker("image", "ls", "--all", "--quiet") == ""
+    assert engine.docker("ps", "--all", "--quiet") == ""
 
 
 def test_names_that_an_engine_holds_are_not_taken(docker20: RunningEngine, busybox: Busybox, stage: Stage) -> None:

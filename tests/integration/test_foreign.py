@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import subprocess
 import tarfile
@@ -15,6 +16,7 @@ import pytest
 
 from bundler.builder.foreign import ForeignImage, Wanted, from_docker_archive, from_layout, from_registry, image_over
 from bundler.builder.lock import LockedImage
+from bundler.cli.progress import JsonProgress
 from bundler.core.digest import Digest
 from bundler.core.errors import EngineError, RecipeError
 from bundler.core.oci import LAYER_TAR, Descriptor, Layer
@@ -84,8 +86,12 @@ def whole(image: ForeignImage, manifest: bytes) -> None:
 
 def test_from_a_registry_byte_for_byte(pushed: str, registry: str, tmp_path: Path) -> None:
     raw = skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{pushed}").encode()
+    told = io.StringIO()
     with Registry(registry) as source:
-        found = from_registry(source, wanted(pushed), None, tmp_path, SilentProgress())
+        found = from_registry(source, wanted(pushed), None, tmp_path, JsonProgress(told))
+        ended = [event for event in map(json.loads, told.getvalue().splitlines()) if "ended" in event]
+        assert [event["label"] for event in ended] == ["redis:7", "unpack redis:7"]
+        assert all(event["done"] == event["total"] > 0 for event in ended)
         whole(found, raw)
         assert (found.locked.kind, found.locked.value) == ("registry-digest", Digest.of(raw))
         again = from_registry(source, wanted(pushed), found.locked, tmp_path, SilentProgress())
@@ -178,15 +184,18 @@ def test_from_a_save_file(
     if packed:
         subprocess.run(["gzip", str(path)], check=True)
         path = path.with_name("saved.tar.gz")
-    found, locked = from_docker_archive(path, wanted("redis:7"), None, store)
+    told = io.StringIO()
+    found, locked = from_docker_archive(path, wanted("redis:7"), None, store, JsonProgress(told))
+    heard = json.loads(told.getvalue().splitlines()[-1])
+    assert (heard["label"], heard["done"], heard["total"]) == ("redis:7", path.stat().st_size, path.stat().st_size)
     assert (locked.kind, locked.value) == ("image-id", Digest.of(found.config))
     image = image_over(found, Reference.parse("redis:7"), Kept.layer)
     assert image.config == found.config
     assert [str(each) for each in image.diff_ids] == json.loads(found.config)["rootfs"]["diff_ids"]
-    assert from_docker_archive(path, wanted("redis:7"), locked, store) == (found, locked)
+    assert from_docker_archive(path, wanted("redis:7"), locked, store, SilentProgress()) == (found, locked)
     other = LockedImage(role="image", asked="redis:7", kind="image-id", value=Digest("0" * 64))
     with pytest.raises(RecipeError, match="in the lock"):
-        from_docker_archive(path, wanted("redis:7"), other, store)
+        from_docker_archive(path, wanted("redis:7"), other, store, SilentProgress())
 
 
 def test_a_cut_off_save_file_is_refused(
@@ -200,7 +209,7 @@ def test_a_cut_off_save_file_is_refused(
         with path.open("r+b") as stream:
             stream.truncate(length)
         with pytest.raises(EngineError):
-            from_docker_archive(path, wanted("busybox:1.36"), None, Store())
+            from_docker_archive(path, wanted("busybox:1.36"), None, Store(), SilentProgress())
 
 
 def test_a_registry_without_tls_elsewhere_is_not_asked() -> None:

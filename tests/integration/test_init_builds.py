@@ -10,13 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from testbed import debian, weights
+from testbed import weights
 from testbed.engines import RunningEngine
 from testbed.hub import Hub
 from testbed.hub_repo import HubRepo
-from testbed.images import debian_image
-
-PYTHON_IMAGE = "python:3.12-slim"
+from tests.support.python_image import python_image
 
 
 @pytest.mark.engine
@@ -32,17 +30,8 @@ def test_the_recipe_of_init_works_as_it_stands(docker20: RunningEngine, tmp_path
 
     told = bundler("init", "answers")
     assert "type: bundler build answers" in told
-    rootfs = debian.rootfs("bookworm", ["ca-certificates", "python3-venv"]).path
-    debian_image(docker20, rootfs, "init-test:os")
-    context = tmp_path / "python"
-    context.mkdir()
-    (context / "Dockerfile").write_text("FROM init-test:os\nRUN ln -s python3 /usr/bin/python\n")
-    docker20.docker("build", "--quiet", "--tag", PYTHON_IMAGE, str(context))
-    try:
-        with Hub([HubRepo(weights.REPO_ID, weights.minilm())]) as hub:
-            result = json.loads(bundler("build", "answers", "--endpoint", hub.endpoint, "--json"))
-    finally:
-        docker20.docker("rmi", PYTHON_IMAGE, "init-test:os")
+    with python_image(docker20, tmp_path), Hub([HubRepo(weights.REPO_ID, weights.minilm())]) as hub:
+        result = json.loads(bundler("build", "answers", "--endpoint", hub.endpoint, "--json"))
     assert result["title"] == "answers-1.0.0-linux-amd64"
     assert {check["name"]: check["passed"] for check in result["checks"] if check["kind"] == "run"} == {
         "weights": True,

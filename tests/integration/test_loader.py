@@ -11,6 +11,7 @@ import random
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,7 +23,12 @@ from bundler.loader import loader_path
 from loader.build import COMMANDS, INPUTS_MEMBER, LOADER, ROOT, build_loader, own_sources
 from loader.wheels import PYTHONS, LoaderError, cached_wheels
 from testbed import debian
+from testbed.engines import RunningEngine
+from tests.bundles import make_bundle, write_sums
+from tests.sites import site_at
 
+#: It goes into every kit; docs/loader.md says how large it is now.
+LARGEST_SIZE = 32 << 20
 # Run in the archive's place: shows where packages come from, and reads a zstd stream from standard input.
 PROBE = """
 import json, sys, zipimport
@@ -140,6 +146,27 @@ def test_no_home_and_a_relative_path(loader: Path, tmp_path: Path) -> None:
         tmp_path.chmod(0o755)
 
 
+def test_it_stays_small(loader: Path) -> None:
+    assert loader.stat().st_size <= LARGEST_SIZE
+
+
+def test_the_wheel_made_from_the_sdist_brings_it(loader: Path, tmp_path: Path) -> None:
+    """As package indexes and distributors make it: nothing of the checkout is there any more."""
+
+    def made(target: str, source: Path) -> Path:
+        argv = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(tmp_path)]
+        done = call(argv, os.environ, cwd=source)
+        assert done.returncode == 0, done.stderr.decode()
+        return next(tmp_path.glob("*.tar.gz" if target == "sdist" else "*.whl"))
+
+    with tarfile.open(made("sdist", ROOT)) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (unpacked,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    with zipfile.ZipFile(made("wheel", unpacked)) as wheel:
+        held = wheel.read("bundler/loader/bundler.pyz")
+    assert hashlib.sha256(held).digest() == hashlib.sha256(loader.read_bytes()).digest()
+
+
 def test_it_is_a_program_itself(loader: Path) -> None:
     assert call([str(loader), "--version"], os.environ).returncode == 0
 
@@ -157,6 +184,21 @@ MOUNTING = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 def test_noexec_temporary_directory_is_not_needed(loader: Path, tmp_path: Path) -> None:
     environment = {**MOUNTING, "TMPDIR": str(tmp_path)}
     assert probe(in_noexec([sys.executable], str(tmp_path)), str(loader), environment)["backend"] == "cext"
+
+
+def test_install_with_a_home_that_takes_no_writes(loader: Path, docker20: RunningEngine, tmp_path: Path) -> None:
+    """A file system that is read-only keeps root out too, as permissions do not."""
+    kit, home = make_bundle(tmp_path / "medium"), tmp_path / "home"
+    shutil.copy(loader, kit / "bundler.pyz")
+    write_sums(kit)
+    home.mkdir()
+    script = 'mount -t tmpfs -o ro none "$HOME" && ! touch "$HOME/x" 2>/dev/null && exec "$@"'
+    with site_at(docker20, tmp_path / "state") as site:
+        options = ["--host", docker20.base_url, "--state-dir", str(site.host.state), "--progress", "none"]
+        python = ["/usr/bin/unshare", "--mount", "/bin/sh", "-c", script, "sh", sys.executable]
+        done = call([*python, str(kit / "bundler.pyz"), "install", str(kit), *options], {**MOUNTING, "HOME": str(home)})
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert site.audit(kit).findings == ()
 
 
 @pytest.mark.engine

@@ -1,6 +1,8 @@
-"""Programs that know nothing of bundler read its kits: two images that share layers, and the same names everywhere.
+"""Programs that know nothing of bundler read what ``bundler build`` wrote: the same names and content everywhere.
 
-What is expected is read out of the kit's ``head/bundle.json`` as plain JSON, not through the product's own reader.
+Two of the kit's images share layers, with a model whose frame came from several jobs of zstd; the third is an image of
+others with gzip layers. What is expected is read out of ``head/bundle.json`` as plain JSON, not through the product's
+own reader.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 from bundler.core.digest import Digest
 from bundler.core.oci import chain_ids
@@ -22,8 +25,10 @@ from bundler.core.reference import Reference
 from testbed import TestbedError
 from testbed.debian import command, install_host_packages
 from testbed.engines import DATA_DIR, RUN_DIR, RunningEngine
+from testbed.images import busybox_image
 from testbed.leftovers import remove_engine
-from tests.bundles import damage, make_bundle, tar_of
+from tests.bundles import damage, tar_of
+from tests.support.build_site import DOCKERFILE, RECIPE, build_site
 
 pytestmark = pytest.mark.engine
 
@@ -31,6 +36,13 @@ READS_ZSTD = ("docker26", "docker26_containerd", "docker28", "docker28_container
 CONTAINERDS = ("docker20", "docker26", "docker28_containerd")  # containerd 1.6, 1.7 and 2.1
 NAMESPACE = "bundler-readers"
 TIMEOUT_S = 60
+REPOSITORY = "bundler-test/readers"
+MODEL_SIZE = 6 << 20  # three jobs of the builder's compression
+IMAGES = f"""\
+images:
+  - {{ image: "{REPOSITORY}:beside", from: oci-layout, path: layout }}
+"""
+GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
 # A container's own limits may not be above those of the machine that the tests run on.
 PODMAN_LIMITS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000")
 
@@ -39,11 +51,12 @@ RunIn = Callable[[str, Sequence[str]], str]
 
 @dataclass(frozen=True)
 class Sent:
-    """A kit, and what its ``bundle.json`` says: ``base`` and ``app`` are the entries of its two images."""
+    """A kit, and what its ``bundle.json`` says: the entries of its three images, ``beside`` being that of others."""
 
     kit: Path
     base: Mapping[str, Any]
     app: Mapping[str, Any]
+    beside: Mapping[str, Any]
     model: Mapping[str, Any]
 
     @property
@@ -51,8 +64,8 @@ class Sent:
         return tar_of(self.kit)
 
     @property
-    def images(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        return self.base, self.app
+    def images(self) -> tuple[Mapping[str, Any], ...]:
+        return self.base, self.app, self.beside
 
     @property
     def names(self) -> set[str]:
@@ -66,8 +79,9 @@ class Sent:
 
     @property
     def chains(self) -> set[str]:
-        """The stacks of layers that both images together are made of: the base's are the first of the app's."""
-        return set(map(str, chain_ids(map(Digest.parse, plain(self.app)))))
+        """The stacks of layers that all images together are made of: the base's are the first of the app's."""
+        stacks = (chain_ids(map(Digest.parse, plain(image))) for image in (self.app, self.beside))
+        return {str(chain) for stack in stacks for chain in stack}
 
 
 def stored(image: Mapping[str, Any]) -> list[str]:
@@ -79,14 +93,33 @@ def plain(image: Mapping[str, Any]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def sent(tmp_path_factory: pytest.TempPathFactory) -> Sent:
+def sent(docker20: RunningEngine, tmp_path_factory: pytest.TempPathFactory) -> Sent:
     install_host_packages()
-    kit = make_bundle(tmp_path_factory.mktemp("readers"), name="readers", model_seed=7411, greeting="hello reader")
+    root = tmp_path_factory.mktemp("readers")
+    with build_site(root, docker20, MODEL_SIZE) as site:
+        (site.recipe / "recipe.yaml").write_text(RECIPE.replace("small:", f"{REPOSITORY}:") + IMAGES)
+        (site.recipe / "Dockerfile").write_text(DOCKERFILE.replace("small:", f"{REPOSITORY}:"))
+        write_layout(docker20, site.recipe / "layout", root)
+        kit = site.build("--rehearse", "off")
     document = json.loads((kit / "head" / "bundle.json").read_text())
-    base, app = document["images"]
+    base, app, beside = document["images"]
     assert stored(base) == stored(app)[: len(stored(base))]
     assert base["reference"].startswith("docker.io/bundler-test/")
-    return Sent(kit, base, app, document["models"][0])
+    assert {layer["media_type"] for layer in beside["layers"]} == {GZIP}
+    assert [image["manifest"] for image in document["images"]] == ["ours", "ours", "source"]
+    return Sent(kit, base, app, beside, document["models"][0])
+
+
+def write_layout(engine: RunningEngine, layout: Path, work: Path) -> None:
+    """An image of two layers, gzipped as skopeo has them, that nothing of bundler has touched."""
+    busybox_image(engine, "readers-os:1")
+    engine.docker("run", "--name", "readers", "readers-os:1", "sh", "-c", "echo beside > /beside")
+    engine.docker("commit", "readers", f"{REPOSITORY}:beside")
+    engine.docker("save", "--output", f"{work}/beside.tar", f"{REPOSITORY}:beside")
+    engine.docker("rm", "readers")
+    engine.docker("rmi", f"{REPOSITORY}:beside", "readers-os:1")
+    source, target = f"docker-archive:{work}/beside.tar", f"oci:{layout}:{REPOSITORY}:beside"
+    command(["skopeo", "--insecure-policy", "copy", "--quiet", source, target])
 
 
 @pytest.fixture(scope="module")
@@ -105,13 +138,26 @@ def refused(argv: Sequence[str | Path], cwd: Path | None = None) -> str:
 
 
 def require_content(sent: Sent, run_in: RunIn) -> None:
-    """Containers of both images have every file of the model, and that of the app its own layer."""
+    """Containers of base and app have every file of the model, and that of the app and the third their own layers."""
     paths = {f"{sent.model['path']}/{file['path']}": file["sha256"] for file in sent.model["files"]}
-    for image in sent.images:
+    for image in (sent.base, sent.app):
         lines = run_in(image["reference"], ["sha256sum", *paths]).splitlines()
         found = {path: f"sha256:{digest}" for digest, path in (line.split() for line in lines)}
         assert found == {path: f"sha256:{digest.removeprefix('sha256:')}" for path, digest in paths.items()}
-    assert run_in(sent.app["reference"], ["cat", "/app/greeting"]) == "hello reader\n"
+    assert run_in(sent.app["reference"], ["cat", "/srv/app.txt"]) == "application\n"
+    assert run_in(sent.beside["reference"], ["cat", "/beside"]) == "beside\n"
+
+
+# The bytes that the readers get are the builder's own
+
+
+def test_the_models_frame_is_the_builders(sent: Sent, layout: Path) -> None:
+    """Of several jobs, with a checksum and without the content's size: not what other writers of zstd leave."""
+    (layer,) = (layer for layer in sent.app["layers"] if layer["model"])
+    assert layer["uncompressed_size"] > MODEL_SIZE
+    frame = zstandard.get_frame_parameters((layout / "blobs" / layer["digest"].replace(":", "/")).read_bytes()[:64])
+    assert frame.has_checksum
+    assert frame.content_size == zstandard.CONTENTSIZE_UNKNOWN
 
 
 # coreutils and GNU tar
@@ -153,12 +199,13 @@ def test_docker_load(docker: RunningEngine, sent: Sent) -> None:
     familiar = {Reference.parse(name).familiar for name in sent.names}
     out = docker.docker("load", "--input", str(sent.tar))
     assert set(out.splitlines()) == {f"Loaded image: {name}" for name in familiar}
-    shown = docker.docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "bundler-test/readers")
+    shown = docker.docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", REPOSITORY)
     assert set(shown.split()) == familiar
-    base, app = (json.loads(docker.docker("image", "inspect", image["reference"]))[0] for image in sent.images)
+    shown_images = [json.loads(docker.docker("image", "inspect", image["reference"]))[0] for image in sent.images]
     key = "manifest_digest" if docker.store == "containerd" else "image_id"
-    assert [base["Id"], app["Id"]] == [image[key] for image in sent.images]
-    assert [base["RootFS"]["Layers"], app["RootFS"]["Layers"]] == [plain(image) for image in sent.images]
+    assert [image["Id"] for image in shown_images] == [image[key] for image in sent.images]
+    assert [image["RootFS"]["Layers"] for image in shown_images] == [plain(image) for image in sent.images]
+    base, app, _ = shown_images
     if docker.store == "overlay2":  # each layer has one folder, and the app's stack goes on where the base's ends
         folders = [base["GraphDriver"]["Data"]["UpperDir"], *base["GraphDriver"]["Data"]["LowerDir"].split(":")]
         assert app["GraphDriver"]["Data"]["LowerDir"].split(":") == folders
@@ -326,7 +373,7 @@ def test_umoci_lists_and_describes(sent: Sent, layout: Path) -> None:
 def test_umoci_runtime_configuration(sent: Sent, layout: Path, tmp_path: Path) -> None:
     config = tmp_path / "config.json"
     command(["umoci", "raw", "runtime-config", "--image", f"{layout}:{sent.app['reference']}", str(config)])
-    assert json.loads(config.read_text())["process"]["args"] == ["cat", "/app/greeting"]
+    assert json.loads(config.read_text())["process"]["args"] == ["cat", "/srv/app.txt"]
 
 
 def test_umoci_does_not_unpack_zstd_layers(sent: Sent, layout: Path, tmp_path: Path) -> None:

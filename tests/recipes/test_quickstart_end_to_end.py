@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from demo_steps.demonstration import Shown, demonstration
 from demo_steps.hosts import loader_python
 from demo_steps.names import APP
 from demo_steps.stage import Stage
+from testbed.debian import TRIXIE_PACKAGES, unpack
 from testbed.weights import REPO_ID
 
 pytestmark = pytest.mark.engine
@@ -89,6 +90,68 @@ def test_the_host_has_no_network(shown: Shown, stage: Stage) -> None:
     assert there(shown, "ip", "route").stdout == ""
     (step,) = (step for step in stage.steps if step.title == "A host without a network")
     assert "Network is unreachable" in step.log.read_text()
+
+
+# -- the service, as it serves
+
+_ASK = """
+import json, urllib.request
+body = json.dumps({"query": "Why do ships see a lamp from afar?", "top_k": 1}).encode()
+with urllib.request.urlopen(urllib.request.Request("http://127.0.0.1:8080/search", body), timeout=20) as answer:
+    print(answer.read().decode())
+"""
+LOCKED_UP = ("--network", "none", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL")
+
+
+def require_service(shown: Shown, container: str) -> None:
+    """Its endpoint answers rightly, the health check of the image holds, and it ends in order."""
+    asked = ("docker", "exec", container, "python", "-m", "service.healthcheck")
+    wait_until(lambda: there(shown, *asked).returncode == 0, shown, container)
+    (hit,) = json.loads(docker(shown, "exec", container, "python", "-c", _ASK))["hits"]
+    assert (hit["source"], "Fresnel" in hit["text"]) == (carrying.ANSWERED_BY, True)
+    docker(shown, "stop", "--time", "10", container)
+    assert docker(shown, "inspect", "--format", "{{.State.ExitCode}}", container).strip() == "0"
+
+
+def wait_until(true: Callable[[], bool], shown: Shown, container: str) -> None:
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline, docker(shown, "logs", container)
+        time.sleep(0.5)
+
+
+def health(shown: Shown, container: str) -> str:
+    """What the engine found with the image's health check."""
+    return docker(shown, "inspect", "--format", "{{.State.Health.Status}}", container).strip()
+
+
+def test_the_endpoint_answers_in_a_container_that_may_do_nothing(shown: Shown) -> None:
+    often = ("--health-interval", "1s")  # the image's own is half a minute, which nobody needs to wait for here
+    options = (*LOCKED_UP, "--security-opt", "no-new-privileges", *often)
+    docker(shown, "run", "--detach", "--name", "endpoint", *options, APP)
+    try:
+        wait_until(lambda: health(shown, "endpoint") == "healthy", shown, "endpoint")
+        require_service(shown, "endpoint")
+    finally:
+        docker(shown, "rm", "--force", "endpoint")
+
+
+def compose(shown: Shown, *arguments: str) -> str:
+    """Debian 13's Compose with the file that the installation placed."""
+    program = unpack("trixie", TRIXIE_PACKAGES).path / "usr/libexec/docker/cli-plugins/docker-compose"
+    done = there(shown, str(program), "--file", str(shown.isolated.folder / "files" / "compose.yaml"), *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_compose_starts_the_service_from_the_file_that_was_placed(shown: Shown) -> None:
+    (service,) = json.loads(compose(shown, "config", "--format", "json"))["services"].values()
+    assert (service["image"], service["pull_policy"], service["read_only"]) == (APP, "never", True)
+    compose(shown, "up", "--detach")
+    try:
+        require_service(shown, service["container_name"])
+    finally:
+        compose(shown, "down")
 
 
 # -- the image

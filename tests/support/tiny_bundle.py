@@ -141,4 +141,5 @@ def _manifest(tiny: Tiny, images: list[tuple[Image, str]], files: tuple) -> Bund
 
 def _bundled(image: Image, kind: str) -> BundledImage:
     plain = Digest.of(render_plain_manifest(image.config, image.layers))
-    return BundledImage(image.reference, kind, image.manifest_digest, image.image_id, plain, image.layers, ("m",))
+    ids = (image.manifest_digest, image.image_id, plain)
+    return BundledImage(image.reference, kind, *ids, image.layers, ("m",), "ours")

@@ -17,6 +17,18 @@ from tests.support.build_site import BuildSite
 
 Event = dict[str, Any]
 PATIENCE_S = 60.0
+#: Of every build, in their order, as their titles begin.
+STEPS = (
+    "resolve models and images",
+    "check disk space",
+    "download models",
+    "build images with",
+    "compose",
+    "write the bundle",
+    "read the bundle back",
+    "rehearse",
+    "write the kit",
+)
 
 
 class WatchedBuild:
@@ -82,6 +94,19 @@ class WatchedBuild:
             assert time.monotonic() < deadline, f"it passed the place, and is in {self.step!r}"
             time.sleep(0.005)
         time.sleep(0.05)  # what it had written before is read
+
+    def go_on(self, size: int) -> None:
+        """Let it run, in slices of a moment, until it has read that many bytes more, and stand still again."""
+        wanted = self._bytes_read() + size
+        while self._bytes_read() < wanted:
+            self.strike(signal.SIGCONT)
+            time.sleep(0.001)
+            self.strike(signal.SIGSTOP)
+            self.wait_stopped()
+
+    def _bytes_read(self) -> int:
+        """What it has asked of files so far (proc(5), ``/proc/<pid>/io``: ``rchar``)."""
+        return int(Path(f"/proc/{self.process.pid}/io").read_text().split()[1])
 
     def strike(self, number: int) -> None:
         """Send a signal to the process, which is alive."""

@@ -85,7 +85,7 @@ class Buildx:
 
     def _run(self, argv: list[str], transcript: Transcript) -> None:
         try:
-            with on_lifeline(argv, self._environment) as process:
+            with transcript.repeating(), on_lifeline(argv, self._environment) as process:
                 for line in process.stdout or ():
                     transcript.line(line)
                 code = process.wait()

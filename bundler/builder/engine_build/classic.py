@@ -38,7 +38,7 @@ class Classic:
 
     def _send(self, job: BuilderJob, packed: IO[bytes], transcript: Transcript) -> None:
         arguments = {**proxies(), **arguments_of(job)} if job.shown else {}
-        with translated(self._client.address):
+        with transcript.repeating(), translated(self._client.address):
             answers = self._client.build(
                 fileobj=packed,
                 custom_context=True,

@@ -19,10 +19,12 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, Generic, Literal, Protocol, TypeVar, cast
 
+from bundler.builder.engine_build.waiting import waiting_task
 from bundler.core.digest import CHUNK_BYTES, Digest
 from bundler.core.docker_api import Answer, EngineClient, translated
 from bundler.core.errors import BundlerError, EngineError
 from bundler.core.oci import LAYER_TAR, LAYER_ZSTD, parse_object
+from bundler.core.progress import ObservedReader, Progress
 from bundler.core.readers import Reader, decompress
 
 MANIFEST_JSON = "manifest.json"
@@ -76,18 +78,20 @@ class _Saved(Generic[S]):
 
 
 def export_images(
-    client: EngineClient, images: Mapping[str, Sequence[Digest]], store: LayerStore[S]
+    client: EngineClient, images: Mapping[str, Sequence[Digest]], store: LayerStore[S], progress: Progress
 ) -> tuple[ExportedImage[S], ...]:
     """Save ``images`` (tags with the diff_ids that the engine names) in one go, as they are in the mapping.
 
     Raises EngineError where the archive is cut off or contradicts itself.
     """
     wanted = {diff_id for diff_ids in images.values() for diff_id in diff_ids}
-    answer = client.ask("GET", "/images/get", params={"names": list(images)}, stream=True, timeout_s=3600)
-    try:
-        return read_save(answer_stream(answer, client.address), tuple(images), wanted, store, client.address)
-    finally:
-        answer.close()
+    with waiting_task(progress, "layers out of the engine") as task:
+        answer = client.ask("GET", "/images/get", params={"names": list(images)}, stream=True, timeout_s=3600)
+        try:
+            stream = cast("BinaryIO", ObservedReader(answer_stream(answer, client.address), task))
+            return read_save(stream, tuple(images), wanted, store, client.address)
+        finally:
+            answer.close()
 
 
 def answer_stream(answer: Answer, where: str) -> BinaryIO:

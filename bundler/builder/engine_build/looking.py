@@ -34,6 +34,8 @@ class EngineImage:
     user: str
     names: tuple[str, ...]
     """Tags and digests under which the engine holds it."""
+    size: int
+    """Bytes of its layers, as the engine counts them; a containerd store adds the compressed ones."""
 
 
 def find_image(client: EngineClient, name: str) -> EngineImage | None:
@@ -73,6 +75,7 @@ def _parsed(document: dict[str, Any]) -> EngineImage:
         env={name: value for name, _, value in pairs},
         user=str(config.get("User") or ""),
         names=(*(document.get("RepoTags") or ()), *(document.get("RepoDigests") or ())),
+        size=int(document.get("Size") or 0),
     )
 
 

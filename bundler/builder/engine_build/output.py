@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections import deque
-from collections.abc import Iterable, Mapping
-from urllib.parse import unquote, urlsplit
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from urllib.parse import unquote
 
 from bundler.builder.dockerfile import Dockerfile
 from bundler.builder.engine_build.values import BuilderJob, SecretSource
+from bundler.builder.engine_build.waiting import NOTE_INTERVAL_S, repeated
 from bundler.core.errors import BuildError, Problem
 from bundler.core.progress import Progress
 
@@ -20,6 +23,9 @@ _HIDDEN = "********"
 _HEADING = re.compile(r"(?:#\d+ )?(\[[^\]]*\d+/\d+\]|Step \d+/\d+ :) (?P<step>[A-Z]+ .*)")
 #: BuildKit since 23 names the place of a fault: ``Dockerfile.base:7``.
 _PLACE = re.compile(r"(?:#\d+ [\d.]+ )?(?P<name>\S+):(?P<line>\d+)")
+#: What BuildKit does after the last step has no number.
+_EXPORT = re.compile(r"#\d+ exporting to ")
+_LAST_STEP = "storing the image"
 PROXY_NAMES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 
 
@@ -37,8 +43,7 @@ class Redactor:
         for secret in secrets:
             values.update(secret_lines(secret))
         for address in proxies().values():
-            password = urlsplit(address).password if "@" in address else None
-            values.update({password, unquote(password)} if password else ())
+            values.update(_passwords(address))
         self._values = sorted((value for value in values if len(value) >= _SHORTEST_SECRET), key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
@@ -46,6 +51,16 @@ class Redactor:
         for value in self._values:
             text = text.replace(value, _HIDDEN)
         return text
+
+
+def _passwords(address: str) -> set[str]:
+    """The password in a proxy's address, as it is written and as it is meant.
+
+    Not read by the rules of URLs: programs take addresses without a scheme and with characters that should be encoded.
+    """
+    person = (address.partition("://")[2] or address).rpartition("@")[0]
+    password = person.partition(":")[2]
+    return {password, unquote(password)} if password else set()
 
 
 def secret_lines(secret: SecretSource) -> list[str]:
@@ -72,6 +87,7 @@ class Transcript:
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._step = ""
         self._place = ""
+        self._doing, self._since = "", time.monotonic()
 
     def line(self, raw: str) -> None:
         """Take one line of the builder's output."""
@@ -83,9 +99,25 @@ class Transcript:
         if heading:
             self._step = heading["step"]
             self._progress.note(f"{self._job.label}: {heading['step']}")
+        self._note_begin(heading["step"] if heading else _LAST_STEP if _EXPORT.match(text) else "")
         place = _PLACE.fullmatch(text)
         if place and place["name"] == self._job.dockerfile_name:
             self._place = f"{place['name']}:{place['line']}"
+
+    def _note_begin(self, step: str) -> None:
+        if step and step != self._doing:
+            self._doing, self._since = step, time.monotonic()
+
+    @contextmanager
+    def repeating(self, interval_s: float = NOTE_INTERVAL_S) -> Iterator[None]:
+        """While the block runs, say every few seconds which step the builder is at, and for how long."""
+
+        def tell(_: float) -> None:
+            doing = self._doing or "preparing"
+            self._progress.note(f"{self._job.label}: still at {doing} ({time.monotonic() - self._since:.0f} s)")
+
+        with repeated(tell, interval_s):
+            yield
 
     def _named(self, text: str) -> str:
         for tag, name in self._job.names.items():

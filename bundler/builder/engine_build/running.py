@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from bundler.builder.engine_build.export import answer_stream
 from bundler.builder.engine_build.looking import created_container
+from bundler.builder.engine_build.waiting import repeated
 from bundler.core.docker_api import EngineClient, EngineRefusedError
 from bundler.core.errors import BuildError, EngineError, Problem
 from bundler.core.progress import Progress
@@ -66,9 +67,10 @@ def _run(client: EngineClient, container: str, task: Task, progress: Progress) -
         client.ask("POST", f"/containers/{container}/start")
     except EngineRefusedError as error:
         raise _failed(task, f"cannot be started: {error.message}", ()) from error
-    for line in _lines(client, container, follow=True):
-        progress.note(f"{task.name}: {line}")
-    answer = client.ask_json("POST", f"/containers/{container}/wait", timeout_s=_SILENCE_S)
+    with repeated(lambda seconds: progress.note(f"{task.name}: running for {seconds:.0f} s")):
+        for line in _lines(client, container, follow=True):
+            progress.note(f"{task.name}: {line}")
+        answer = client.ask_json("POST", f"/containers/{container}/wait", timeout_s=_SILENCE_S)
     if answer.get("StatusCode") != 0:
         # Read again: who follows a log may miss the last line of a command that ends without a line feed.
         tail = deque(_lines(client, container, follow=False), maxlen=_TAIL_LINES)

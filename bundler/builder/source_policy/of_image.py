@@ -5,7 +5,7 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from bundler.builder.compose import DEFAULTS, OFFLINE
 from bundler.builder.engine_part import EnginePart
@@ -19,7 +19,9 @@ from bundler.builder.source_policy.shell import scripts_called
 from bundler.builder.source_policy.shell_words import ShellCommand
 from bundler.builder.source_policy.sources import MOST_BYTES, SKIPPED, Source, kind_of
 from bundler.builder.stack import Stack, own_steps
+from bundler.builder.staged_blobs import StagedBlob
 from bundler.core.errors import BuildError
+from bundler.core.progress import ObservedReader, Progress, Task
 from bundler.core.readers import decompress
 
 _WHITEOUT = ".wh."
@@ -51,23 +53,33 @@ class _Tree:
             del self.files[known]
 
 
-def require_clean_images(recipe: Recipe, part: EnginePart) -> None:
+def require_clean_images(recipe: Recipe, part: EnginePart, progress: Progress) -> None:
     """Raise CheckError with everything in the applications' own files that would call out when they run."""
+    added = [
+        [part.packed[step.layer.diff_id] for step in own_steps(app, part.base) if step.layer is not None]
+        for app in part.apps
+    ]
+    size = sum(blob.compressed.uncompressed_size for blobs in added for blob in blobs)
     found: list[Finding] = []
-    for app in part.apps:
-        layers = [step.layer for step in own_steps(app, part.base) if step.layer is not None]
-        blobs = [part.packed[layer.diff_id] for layer in layers]
-        streams = (decompress(blob.compressed.blob.media_type, blob.path.open("rb"), str(blob.path)) for blob in blobs)
-        found += lint_sources(sources_in(app.name, streams), surroundings_of(recipe, app)).findings
+    with progress.task("look into the applications' programs", size) as task:
+        for app, blobs in zip(part.apps, added):
+            sources = sources_in(app.name, _plain(blobs, task))
+            found += lint_sources(sources, surroundings_of(recipe, app)).findings
     require_none(found, ", ".join(app.name for app in part.apps))
+
+
+def _plain(blobs: Iterable[StagedBlob], task: Task) -> Iterator[BinaryIO]:
+    """The plain layers, one open at a time."""
+    for blob in blobs:
+        with decompress(blob.compressed.blob.media_type, blob.path.open("rb"), str(blob.path)) as stream:
+            yield cast("BinaryIO", ObservedReader(stream, task))
 
 
 def sources_in(image: str, layers: Iterable[BinaryIO]) -> tuple[Source, ...]:
     """The programs in plain layers, from the lowest; ``IMAGE:/path`` is what findings call them."""
     tree = _Tree()
     for stream in layers:
-        with stream:
-            _read(tree, image, stream)
+        _read(tree, image, stream)
     return tuple(
         source
         for path, source in sorted(tree.files.items())
@@ -93,6 +105,8 @@ def _read(tree: _Tree, image: str, stream: BinaryIO) -> None:
     except (tarfile.TarError, ValueError, EOFError) as error:
         remedy = "run the same command again; the engine's store may be damaged"
         raise BuildError(f"a layer cannot be read: {error}", where=image, remedy=remedy) from error
+    while stream.read(1 << 20):
+        pass
 
 
 def _take(tree: _Tree, image: str, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:

@@ -13,13 +13,15 @@ from bundler.builder.source_policy.lint import lint_sources
 from bundler.builder.source_policy.rules import WRITES
 from bundler.builder.source_policy.sources import SKIPPED, Source, read_source_file
 from bundler.core.errors import CheckError, Problem
+from bundler.core.progress import Progress
 
 _PROGRAMS = ("python", "shell")
 
 
-def require_clean_sources(recipe: Recipe) -> None:
+def require_clean_sources(recipe: Recipe, progress: Progress) -> None:
     """Raise CheckError with everything in the recipe's own sources that would call out when it runs."""
     sources = sources_of(recipe)
+    progress.note(f"{len(sources)} of the recipe's own sources are read for what would call out")
     dockerfiles = {source.name for source in sources if source.kind == "dockerfile"}
     # Volumes of Dockerfiles are held against the models in the finished image, which knows where they really are.
     found = lint_sources(sources).findings

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, suppress
 from typing import BinaryIO, Optional
 
 from bundler.core.digest import Digest
-from bundler.core.docker_api import EngineClient
-from bundler.core.errors import BundlerError, EngineError
+from bundler.core.docker_api import EngineClient, EngineRefusedError
+from bundler.core.errors import BundleError, BundlerError, EngineError
 from bundler.core.oci import Image
 from bundler.core.reference import Reference
 from bundler.installer.engine import Container, EngineFacts, HeldImage, RunResult, RunSpec
@@ -18,6 +18,10 @@ from bundler.installer.engines.docker_load import send_archive
 from bundler.installer.engines.docker_names import forget, point, take_away
 from bundler.installer.engines.docker_run import run
 from bundler.installer.engines.docker_store import inspect, listed, store_of
+
+#: What every engine says of a layer that it cannot read as a tar (Go's archive/tar, ErrHeader). A stream that was cut
+#: off, a full disk and an engine that ends have other words.
+_NO_TAR = "archive/tar: invalid tar header"
 
 
 class DockerEngine:
@@ -45,7 +49,10 @@ class DockerEngine:
         return self._store.held(image, vouched)
 
     def load_layer(self, prefix: Image, layer: Optional[BinaryIO]) -> Digest:
-        """Make ``prefix`` stand, nameless; an image that came with a failed load is removed again."""
+        """Make ``prefix`` stand, nameless; an image that came with a failed load is removed again.
+
+        Raises BundleError where the engine reads the layer, whose bytes were checked on the way, and it is no layer.
+        """
         expected = self._store.id_of(prefix)
         before = {str(entry.get("Id")) for entry in listed(self._client)}
         named: set[Digest] = set()
@@ -53,9 +60,11 @@ class DockerEngine:
             size = prefix.layers[-1].uncompressed_size if prefix.layers else 0
             send_archive(self._client, self._store.archive(prefix, layer), size, named)
             self._confirm(prefix, expected, named)
-        except BaseException:
+        except BaseException as error:
             with suppress(BundlerError):  # the first error is the one to tell
                 self.forget(image_id for image_id in {expected, *named} if str(image_id) not in before)
+            if isinstance(error, EngineRefusedError) and _NO_TAR in error.message:
+                raise _no_layer(prefix, error) from error
             raise
         return expected
 
@@ -102,3 +111,11 @@ class DockerEngine:
     def remove_leftovers(self) -> int:
         """Remove the containers that a killed run of bundler left on this engine; gives their number."""
         return remove_leftovers(self._client)
+
+
+def _no_layer(prefix: Image, error: EngineRefusedError) -> BundleError:
+    return BundleError(
+        f"a layer cannot be unpacked, though its digests are right: {error.message}",
+        where=f"image {prefix.reference}, layer {len(prefix.layers)}, {prefix.diff_ids[-1]}",
+        remedy="report this to whoever built the bundle: it has to be built anew",
+    )

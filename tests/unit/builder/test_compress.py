@@ -67,7 +67,7 @@ def test_the_program_zstd_reads_a_blob_and_finds_its_checksum() -> None:
 
 
 def test_no_such_level_is_refused() -> None:
-    for arguments in ({"level": 0}, {"level": 23}, {"threads": 0}):
+    for arguments in ({"level": 0}, {"level": 20}, {"threads": 0}):
         with pytest.raises(ValueError, match="no such compression"):
             Compression(**arguments)
 
@@ -123,31 +123,32 @@ from bundler.builder.writer import BundleWriter
 from bundler.core.digest import Digest
 def high_water():  # KiB; getrusage would count what the process was before exec, which is the test runner
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
-weights, digest, target = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
+weights, digest, target, level = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), int(sys.argv[4])
 file = TreeFile("model.safetensors", weights.stat().st_size, Digest(digest), weights)
 entries = model_entries(ModelTree("m", PurePosixPath("/app/m"), 0, 0, (file,)))
 before = high_water()
 with BundleWriter(target) as writer:
-    made = writer.add_blob_stream(lambda sink: compress_chunks(layer_chunks(entries), sink, Compression(threads=8)))
+    packing = Compression(level, threads=8)
+    made = writer.add_blob_stream(lambda sink: compress_chunks(layer_chunks(entries), sink, packing))
 peak = high_water()
 print(json.dumps({"before": before, "peak": peak, "size": made.uncompressed_size, "stored": made.blob.size}))
 """
 
 
-def measured_pass(tmp_path: Path, size: int) -> dict[str, int]:
+def measured_pass(tmp_path: Path, size: int, level: int = 3) -> dict[str, int]:
     """A model of ``size`` random bytes (what packs worst and buffers most) passes in a process of its own."""
     import hashlib
 
-    weights, hasher, block = tmp_path / "weights", hashlib.sha256(), random.Random(size).randbytes(64 << 20)
+    weights, hasher, block = tmp_path / "weights", hashlib.sha256(), random.Random(size).randbytes(min(size, 64 << 20))
     with weights.open("wb") as stream:
         for number in range(size // len(block)):
             chunk = number.to_bytes(8, "big") + block[8:]
             stream.write(chunk)
             hasher.update(chunk)
-    arguments = [sys.executable, "-c", _PASS, str(weights), hasher.hexdigest(), str(tmp_path / "out.tar")]
+    arguments = [sys.executable, "-c", _PASS, str(weights), hasher.hexdigest(), str(tmp_path / "out.tar"), str(level)]
     began = time.monotonic()
     done = subprocess.run(arguments, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": "."})
-    print(f"{size >> 20} MiB in {time.monotonic() - began:.1f} s: {done.stdout}")
+    print(f"{size >> 20} MiB at level {level} in {time.monotonic() - began:.1f} s: {done.stdout}")
     weights.unlink()
     return dict(json.loads(done.stdout))
 
@@ -156,6 +157,25 @@ def test_a_pass_over_a_model_stays_below_256_mib(tmp_path: Path) -> None:
     measured = measured_pass(tmp_path, 768 << 20)
     assert measured["size"] > 768 << 20
     assert measured["peak"] < 256 << 10, "KiB"
+
+
+@pytest.mark.parametrize("level", [8, 11, 12, 15, *(pytest.param(each, marks=pytest.mark.soak) for each in (18, 19))])
+def test_high_levels_take_fewer_threads_and_no_more_memory(tmp_path: Path, level: int) -> None:
+    assert measured_pass(tmp_path, 40 << 20, level)["peak"] < 256 << 10, "KiB"
+
+
+def test_fewer_threads_are_taken_where_fewer_are_given() -> None:
+    assert [Compression(level, threads=2).workers for level in (1, 8, 12, 18, 19)] == [2, 2, 2, 2, 1]
+    assert [Compression(level, threads=8).workers for level in (3, 8, 9, 11, 12, 13, 18, 19)] == [
+        8,
+        8,
+        4,
+        4,
+        3,
+        2,
+        2,
+        1,
+    ]
 
 
 @pytest.mark.soak

@@ -127,6 +127,33 @@ def test_secrets_are_taken_out_of_lines(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("http://person:hidden-word@proxy.invalid:3128", "hidden-word"),
+        ("person:hidden-word@proxy.invalid:3128", "hidden-word"),
+        ("person:hidden:word@proxy.invalid", "hidden:word"),
+        ("http://person:hid@[den/word@proxy.invalid:3128", "hid@[den/word"),
+        ("http://person:hidden%20word@[::1/", "hidden word"),
+    ],
+)
+def test_passwords_of_proxies_are_taken_out_however_they_are_written(
+    monkeypatch: pytest.MonkeyPatch, address: str, said: str
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", address)
+    redact = Redactor(())
+    assert redact(f"got {said}!") == "got ********!"
+    assert redact(f"by {address}").startswith("by ") and "word" not in redact(address)
+
+
+@pytest.mark.parametrize(
+    "address", ["http://proxy.invalid:3128", "http://person@proxy", "::1", "http://[bad", "localhost"]
+)
+def test_a_proxy_without_a_password_hides_nothing(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("HTTP_PROXY", address)
+    assert Redactor(())(f"by {address} 3128") == f"by {address} 3128"
+
+
+@pytest.mark.parametrize(
     ("lines", "where"),
     [
         (["#5 [2/2] RUN  make all", "#5 ERROR: exit code: 2"], "Dockerfile:2"),

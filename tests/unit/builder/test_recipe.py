@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tarfile
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -94,6 +95,20 @@ secrets: [pip]
     assert recipe.where("models", 0, "owner") == "recipe.yaml:6"
 
 
+def test_a_layout_may_be_a_directory_or_a_tar(here: Path) -> None:
+    (here / "layout").mkdir()
+    (here / "layout" / "oci-layout").write_text("{}")
+    with tarfile.open(here / "layout.tar", "w") as archive:
+        archive.add(here / "layout", ".")
+    listed = "".join(
+        f"- {{ image: '{path}:1', from: oci-layout, path: {path} }}\n" for path in ("layout", "layout.tar")
+    )
+    assert [each.path for each in load(here, f"{GOOD}images:\n{listed}").images] == ["layout", "layout.tar"]
+    with tarfile.open(here / "layout.tar", "w:gz") as archive:
+        archive.add(here / "layout", ".")
+    assert "uncompressed" in only(here, f"{GOOD}images:\n{listed}").remedy
+
+
 def test_a_base_that_exists_needs_no_dockerfile(here: Path) -> None:
     recipe = load(here, changed("dockerfile: Dockerfile.base", 'image: "debian:12"'))
     assert isinstance(recipe.base, ImageBase)
@@ -172,6 +187,8 @@ ADDED_FAULT = [
     ("images:\n- { image: 'x:1', from: oci-layout }", 14, "no path"),
     ("images:\n- { image: 'x:1', from: registry, path: x }", 14, "has a path"),
     ("images:\n- { image: 'x:1', from: oci-layout, path: nosuch }", 14, "not an OCI layout"),
+    ("images:\n- { image: 'x:1', from: oci-layout, path: Dockerfile }", 14, "not an OCI layout"),
+    ("images:\n- { image: 'x:1', from: oci-layout, path: . }", 14, "not an OCI layout"),
     ("images:\n- { image: 'x:1', from: docker-archive, path: nosuch }", 14, "not a file"),
     (f"images:\n- {{ image: 'x@sha256:{'0' * 64}', from: registry }}", 14, "no tag"),
     ("images:\n- { image: 'quick:1.0.0', from: registry }", 14, "two images"),
@@ -210,6 +227,11 @@ def two_models(path: str, name: str = "two", layout: str = "plain") -> str:
     return GOOD.replace("base:", second + "base:")
 
 
+def in_caches() -> str:
+    first = "path: /app/models/one\n    layout: hub-cache\n"
+    return two_models("/app/models/one", layout="hub-cache").replace("path: /app/models/one\n", first)
+
+
 @pytest.mark.parametrize(
     ("path", "what"), [("/app/models/one", "at"), ("/app/models/one/x", "below"), ("/app", "above")]
 )
@@ -220,10 +242,33 @@ def test_models_in_each_others_way(here: Path, path: str, what: str) -> None:
 
 
 def test_two_models_may_share_one_hub_cache(here: Path) -> None:
-    both = two_models("/app/models/one", layout="hub-cache")
-    shared = both.replace("path: /app/models/one\n", "path: /app/models/one\n    layout: hub-cache\n")
-    assert len(load(here, shared).models) == 2
-    assert "at the one" in only(here, both).what
+    assert len(load(here, in_caches()).models) == 2
+    assert "at the one" in only(here, two_models("/app/models/one", layout="hub-cache")).what
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("from: registry, tag: 'a:1'", "from: registry, tag: 'b:1'"), ("from: engine", "from: registry, tag: 'b:1'")],
+)
+def test_an_image_of_others_is_asked_for_once(here: Path, one: str, other: str) -> None:
+    found = only(here, f"{GOOD}images:\n- {{ image: 'x:1', {one} }}\n- {{ image: 'x:1', {other} }}\n")
+    assert found.where == "recipe.yaml:15"
+    assert "'x:1' is asked for twice, first at recipe.yaml:14" in found.what
+
+
+def test_a_hub_cache_has_one_folder_for_a_repo(here: Path) -> None:
+    again = in_caches().replace("owner/two, path", "owner/one, revision: v2, path")
+    found = only(here, again)
+    assert found.where == "recipe.yaml:10"
+    assert "holds owner/one already, by recipe.yaml:7" in found.what
+    assert "`layout: plain`" in found.remedy
+    assert load(here, again.replace("path: /app/models/one, layout: hub-cache", "path: /app/models/two"))
+
+
+def test_an_image_has_one_hub_cache(here: Path) -> None:
+    found = only(here, in_caches().replace("path: /app/models/one, layout", "path: /srv/hub, layout"))
+    assert found.where == "recipe.yaml:10"
+    assert "a second Hub cache, /srv/hub; the first is /app/models/one at recipe.yaml:8" in found.what
 
 
 def test_two_models_of_one_name(here: Path) -> None:

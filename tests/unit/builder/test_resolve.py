@@ -11,7 +11,7 @@ from bundler.builder.agreement import AskedImage
 from bundler.builder.hub.retry import RetryPolicy, TransientError
 from bundler.builder.hub.snapshot import Snapshot
 from bundler.builder.hub.source import Address
-from bundler.builder.lock import LOCK_FILE, LockedFile, LockedImage, LockedModel
+from bundler.builder.lock import LOCK_FILE, LockedFile, LockedImage, LockedModel, read_lock
 from bundler.builder.recipe import BuildSpec, ModelSpec, Recipe
 from bundler.builder.recipe_file import load_recipe
 from bundler.builder.resolve import PatientSource, record_digests, resolve, with_arguments
@@ -34,12 +34,13 @@ apps: [ { dockerfile: Dockerfile, tag: "quick:1" } ]
 
 
 class Shelf:
-    """A source in memory; the first ``busy`` questions are not answered."""
+    """A source in memory whose branches all stand at ``commit``; the first ``busy`` questions are not answered."""
 
     name = "a shelf"
 
-    def __init__(self, busy: int = 0) -> None:
+    def __init__(self, busy: int = 0, commit: str = COMMIT) -> None:
         self.busy = busy
+        self.commit = commit
         self.asked: list[str] = []
 
     def resolve(self, wanted: ModelSpec) -> LockedModel:
@@ -51,7 +52,7 @@ class Shelf:
             repo_id=wanted.repo,
             canonical_id=wanted.repo,
             revision=wanted.revision,
-            commit=COMMIT,
+            commit=self.commit,
             include=wanted.include,
             exclude=wanted.exclude,
             license=None,
@@ -77,6 +78,16 @@ class Gallery:
         if self.empty:
             raise EngineError("not to be had", where=asked.where, remedy="load it")
         return LockedImage(role=asked.role, asked=asked.asked, kind="image-id", value=Digest.of(asked.asked.encode()))
+
+
+class Listener(SilentProgress):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
 
 class Waiting:
@@ -144,6 +155,61 @@ def test_arguments_of_the_command_line_decide_about_images(recipe: Recipe) -> No
     assert gallery.asked == ["os:given"]
     with pytest.raises(RecipeError, match="disagree"):
         resolve(recipe, patient(Shelf()), gallery, SilentProgress())
+
+
+def without(recipe: Recipe, section: str, place: int) -> None:
+    """Do what the error says: remove one entry of the lock."""
+    path = recipe.directory / LOCK_FILE
+    document = json.loads(path.read_bytes())
+    del document[section][place]
+    path.write_text(json.dumps(document))
+
+
+def test_a_removed_entry_is_taken_anew_and_the_others_stay_although_all_branches_moved(recipe: Recipe) -> None:
+    made = resolve(recipe, patient(Shelf()), Gallery(), SilentProgress())
+    recipe.file.write_text(RECIPE.replace("revision: v2", "revision: v3"))
+    changed = load_recipe(recipe.directory)
+    moved = Shelf(commit="b2" * 20)
+    with pytest.raises(RecipeError) as caught:
+        resolve(changed, patient(moved), Gallery(), SilentProgress())
+    assert "remove the entry from recipe.lock" in caught.value.problems[0].remedy
+    assert moved.asked == []
+    without(recipe, "models", 1)
+    gallery, told = Gallery(), Listener()
+    lock = resolve(changed, patient(moved), gallery, told)
+    assert (moved.asked, gallery.asked) == (["two"], [])
+    assert (lock.models[0], lock.images) == (made.models[0], made.images)
+    assert (lock.models[1].revision, lock.models[1].commit) == ("v3", moved.commit)
+    assert any(note.startswith("two: not in recipe.lock yet") for note in told.notes)
+    assert read_lock(recipe.directory / LOCK_FILE) == lock
+
+
+def test_a_removed_image_is_taken_anew(recipe: Recipe) -> None:
+    made = resolve(recipe, patient(Shelf()), Gallery(), SilentProgress())
+    without(recipe, "images", 0)
+    moved, gallery, told = Shelf(commit="b2" * 20), Gallery(), Listener()
+    assert resolve(recipe, patient(moved), gallery, told) == made
+    assert (moved.asked, gallery.asked) == ([], ["os:recipe"])
+    assert any(note.startswith("os:recipe: not in recipe.lock yet") for note in told.notes)
+
+
+def test_a_new_model_is_added_in_the_order_of_the_recipe(recipe: Recipe) -> None:
+    made = resolve(recipe, patient(Shelf()), Gallery(), SilentProgress())
+    recipe.file.write_text(RECIPE.replace("models:\n", "models:\n  - { name: new, repo: owner/new, path: /m/new }\n"))
+    moved = Shelf(commit="b2" * 20)
+    lock = resolve(load_recipe(recipe.directory), patient(moved), Gallery(empty=True), SilentProgress())
+    assert moved.asked == ["new"]
+    assert [model.name for model in lock.models] == ["new", "one", "two"]
+    assert lock.models[1:] == made.models
+
+
+def test_what_cannot_be_added_leaves_the_lock_as_it_was(recipe: Recipe) -> None:
+    resolve(recipe, patient(Shelf()), Gallery(), SilentProgress())
+    without(recipe, "models", 0)
+    before = (recipe.directory / LOCK_FILE).read_bytes()
+    with pytest.raises(DownloadError):
+        resolve(recipe, patient(Shelf(busy=99)), Gallery(), SilentProgress())
+    assert (recipe.directory / LOCK_FILE).read_bytes() == before
 
 
 def test_digests_are_recorded_once_they_are_known(recipe: Recipe) -> None:

@@ -78,7 +78,7 @@ def test_a_place_that_does_not_exist_yet_is_its_nearest_parent(
 
 def test_an_engine_takes_all_layers_and_the_largest_once_more(tmp_path: Path) -> None:
     place = StorePlace(tmp_path, peak_factor=2.0, kept_factor=1.0)
-    assert place.need(300 * MIB, 100 * MIB).size == 400 * MIB
+    assert place.need(300 * MIB, 100 * MIB, "images") == Need(tmp_path, 400 * MIB, "images")
     keeps_both = StorePlace(tmp_path, peak_factor=1.9, kept_factor=1.9)
-    assert keeps_both.need(300 * MIB, 100 * MIB).size == 570 * MIB
-    assert StorePlace(tmp_path, 1.0, 1.5).need(100, 100).size == 150
+    assert keeps_both.need(300 * MIB, 100 * MIB, "images").size == 570 * MIB
+    assert StorePlace(tmp_path, 1.0, 1.5).need(100, 100, "images").size == 150

@@ -114,6 +114,22 @@ def test_other_ends(error: BaseException, code: int, first: str, capsys: pytest.
     assert [line.partition(":")[0] for line in lines[1:]] == ["where", "do"]
 
 
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, Terminated, MemoryError, KeyError, BundlerError])
+@pytest.mark.parametrize("as_json", [False, True])
+def test_what_stays_behind_is_told_whatever_the_end(
+    kind: type[BaseException], as_json: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = kind("ended", where="here", remedy="this") if issubclass(kind, BundlerError) else kind()
+    for number in (1, 2):
+        errors.add_problems(error, [Problem("kept", f"layer {number}", "--undo removes it")])
+    guarded(raising(error), as_json=as_json)
+    shown = capsys.readouterr().err
+    if as_json:
+        assert [problem["what"] for problem in json.loads(shown)["error"]["problems"]] == ["layer 1", "layer 2"]
+    else:
+        assert shown.splitlines()[1:3] == [f"  kept: layer {number} (--undo removes it)" for number in (1, 2)]
+
+
 def test_host_errors_name_the_path(capsys: pytest.CaptureFixture[str]) -> None:
     guarded(raising(OSError(errno.ENOSPC, "No space left on device", "/out/x")))
     assert "where: /out/x" in capsys.readouterr().err

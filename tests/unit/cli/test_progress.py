@@ -38,6 +38,20 @@ def test_lines_every_few_seconds() -> None:
     ]
 
 
+def test_lines_of_a_task_that_waits() -> None:
+    stream, clock = io.StringIO(), Clock()
+    with LineProgress(stream, 5.0, clock).task("save", None) as task:
+        for _ in range(11):
+            clock.now += 1
+            task.advance(0)
+        task.advance(1 << 20)
+    assert stream.getvalue().splitlines() == [
+        "   save: waiting for 5.0 s",
+        "   save: waiting for 10 s",
+        "   save: 1.0 MiB in 11 s",
+    ]
+
+
 def test_json_never_runs_backwards_or_too_far() -> None:
     stream, clock = io.StringIO(), Clock()
     with JsonProgress(stream, 0.5, clock).task("model", 100) as task:

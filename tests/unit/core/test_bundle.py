@@ -7,6 +7,7 @@ writes bundles of their own would.
 from __future__ import annotations
 
 import json
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from bundler.core.errors import BundleError, BundlerError, PreconditionError
 from bundler.core.kit import TrustPolicy
 from bundler.core.layout import BUNDLE_JSON
 from bundler.core.oci import Descriptor, canonical_json, render_plain_manifest
+from bundler.core.progress import SilentProgress
+from bundler.core.verify import verify_kit
+from tests.bundles import write_sums
 from tests.faults.test_bundle_bytes import Buffered, joined, opened, relisted, split
 from tests.support.tiny_bundle import make_tiny_kit
 
@@ -66,6 +70,31 @@ def test_a_newer_format_is_said_before_anything_else(content: bytes) -> None:
 
     with pytest.raises(BundleError, match="format 2, this bundler reads format 1"):
         opened(with_manifest(content, change))
+
+
+def test_a_newer_format_is_said_before_its_tar_is_read(tmp_path: Path) -> None:
+    """Its tar may have a form that this reader would call damaged, and its ``bundle.json`` any other key."""
+    kit = make_tiny_kit(tmp_path)
+    (kit / "head" / BUNDLE_JSON).write_bytes(b'{"format_version":2}')
+    tar = kit / f"{kit.name}.tar"
+    with tarfile.open(tar, "w") as archive:
+        archive.add(kit / "head" / BUNDLE_JSON, BUNDLE_JSON)
+    write_sums(kit)
+    with pytest.raises(BundleError, match="format 2, this bundler reads format 1") as raised:
+        open_bundle(kit, TrustPolicy())
+    assert "bundler.pyz" in raised.value.remedy
+    report = verify_kit(kit, TrustPolicy(), SilentProgress())
+    assert [problem.what for problem in report.problems] == [raised.value.what]
+    assert report.tar_sum == Digest.of(tar.read_bytes())
+
+
+def test_a_head_beyond_all_measure_is_not_read(tmp_path: Path) -> None:
+    kit = make_tiny_kit(tmp_path)
+    with (kit / "head" / BUNDLE_JSON).open("r+b") as stream:
+        stream.truncate((64 << 20) + 1)
+    write_sums(kit)
+    with pytest.raises(BundleError, match="larger than 67108864 bytes"):
+        open_bundle(kit, TrustPolicy())
 
 
 def _set(*path: Any, value: Any) -> Callable[[Document], None]:
@@ -201,14 +230,15 @@ def test_an_index_that_names_something_else(content: bytes, name: str) -> None:
 def test_members_listed_in_another_order_or_not_at_all(content: bytes) -> None:
     members = split(content)
     lines = members[-1][1].splitlines(keepends=True)
-    for listed, told in (
-        ([lines[1], lines[0], *lines[2:]], "another order"),
-        (lines[1:], "does not list"),
-        ([*lines, b"0" * 64 + b"  more\n"], "missing"),
-        ([], "does not list"),
+    for listed, told, difference in (
+        ([lines[1], lines[0], *lines[2:]], "another order", None),
+        (lines[1:], "does not list", "extra"),
+        ([*lines, b"0" * 64 + b"  more\n"], "missing", "missing"),
+        ([], "does not list", "extra"),
     ):
-        with pytest.raises(BundleError, match=told):
+        with pytest.raises(BundleError, match=told) as raised:
             opened(joined([*members[:-1], ("MEMBERS", b"".join(listed))]))
+        assert raised.value.difference == difference
 
 
 @pytest.mark.parametrize("name", ["bundle.json", "index.json", "manifest.json", "oci-layout"])
@@ -252,7 +282,9 @@ def forged(content: bytes, change: Callable[[Document, Document], object]) -> by
     done = {
         fitted(name): fitted(data.decode()).encode() if name in metadata else data for name, data in members.items()
     }
-    return relisted(list(done.items()))
+    index = json.loads(done["index.json"])
+    index["manifests"][0]["size"] = len(new_manifest)
+    return relisted(list({**done, "index.json": canonical_json(index)}.items()))
 
 
 def test_a_forgery_that_fits_in_all_places_is_another_bundle(content: bytes) -> None:
@@ -288,6 +320,23 @@ def test_configs_and_manifests_that_say_something_else(
 ) -> None:
     with pytest.raises(BundleError, match=told):
         opened(forged(content, change))
+
+
+@pytest.mark.parametrize("which", ["config", "manifest"])
+def test_a_config_or_a_manifest_beyond_all_measure(content: bytes, which: str) -> None:
+    """At 8 MiB one is read, above it is not, as the format's page says."""
+
+    def of_size(size: int) -> bytes:
+        def change(config: Document, manifest: Document) -> None:
+            document = config if which == "config" else manifest
+            document["x"] = ""
+            document["x"] = "x" * (size - len(canonical_json(document)))
+
+        return forged(content, change)
+
+    assert opened(of_size(8 << 20)).manifest.name == "tiny"
+    with pytest.raises(BundleError, match=r"blobs/sha256/[0-9a-f]{64} is larger than 8388608 bytes"):
+        opened(of_size((8 << 20) + 1))
 
 
 def test_a_head_that_is_not_the_tars(tmp_path: Path) -> None:

@@ -65,9 +65,28 @@ def test_a_listed_file_that_became_a_link_is_missing(kit: Path) -> None:
     assert ("README.txt", "listed in SHA256SUMS, but missing") in found(kit)
 
 
+def test_each_problem_says_how_the_file_differs(kit: Path) -> None:
+    """By what was compared and not by a name, which may hold any word."""
+    (kit / "README.txt").unlink()
+    (kit / "papers/missing").touch()
+    (kit / "papers/checks.json").write_text("not listed")
+    resum(kit, {"papers/not listed": Digest("0" * 64), "head/bundle.json": None, "head/MEMBERS": None})
+    (kit / "head/MEMBERS").unlink()
+    problems = audit_kit_files(locate_kit(kit, POLICY))
+    assert {problem.where: problem.difference for problem in problems} == {
+        "README.txt": "missing",
+        "papers/not listed": "missing",
+        "papers/missing": "extra",
+        "papers/checks.json": "changed",
+        "head/bundle.json": "extra",
+        "head/MEMBERS": "missing",
+    }
+    assert len(problems) == 6
+
+
 def test_sums_must_cover_the_head(kit: Path) -> None:
     resum(kit, {"head/bundle.json": None})
-    assert ("head/bundle.json", "not listed in SHA256SUMS") in found(kit)
+    assert found(kit) == [("head/bundle.json", "not listed in SHA256SUMS")]
 
 
 def test_sums_must_name_one_tar(kit: Path) -> None:

@@ -84,6 +84,19 @@ def test_an_end_that_is_not_two_blocks_is_refused(content: bytes) -> None:
         read(content)
 
 
+def test_more_members_than_a_bundle_can_have_are_not_read() -> None:
+    """100,000 are, as the format's page says."""
+    blank = bytearray(render_header("member-000000", 0))
+    blank[148:156] = b" " * 8
+    headers = []
+    for number in range(100_001):
+        blank[7:13] = b"%06d" % number
+        headers.append(bytes(blank[:148]) + b"%06o\0 " % sum(blank) + bytes(blank[156:]))
+    assert len(read(b"".join(headers[:-1]) + END)) == 100_000
+    with pytest.raises(BundleError, match="member member-100000 stands twice, or there are too many"):
+        read(b"".join(headers) + END)
+
+
 def test_errors_name_file_and_byte() -> None:
     content = bytearray(tar(("a", b"x"), ("b", b"y")))
     content[1024 + 156] = ord("2")

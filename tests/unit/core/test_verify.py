@@ -103,11 +103,11 @@ def test_a_model_layer_must_hold_its_model(tmp_path: Path) -> None:
             return (wrong, *honest.layers[1:])
 
     write_tar(tmp_path / "x.tar", Lying(), payload)
-    told = {problem.what for problem in verified(tmp_path / "x.tar").problems}
+    told = {problem.what: problem.difference for problem in verified(tmp_path / "x.tar").problems}
     assert told == {
-        "app/models/m/model.safetensors is missing",
-        "app/models/m/more.bin is not a file of the model",
-        "app/models/m/config.json is not as bundle.json says",
+        "app/models/m/model.safetensors is missing": "missing",
+        "app/models/m/more.bin is not a file of the model": "extra",
+        "app/models/m/config.json is not as bundle.json says": "changed",
     }
 
 
@@ -139,5 +139,6 @@ def test_missing_parts_of_a_kit_are_findings(kit: Path, name: str) -> None:
 
 def test_a_missing_tar_is_a_missing_part(kit: Path) -> None:
     tar_of(kit).unlink()
-    with pytest.raises(PreconditionError, match="is missing"):
+    with pytest.raises(PreconditionError, match="is missing") as raised:
         verified(kit)
+    assert [problem.difference for problem in raised.value.as_problems()] == ["missing"]

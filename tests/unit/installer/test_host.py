@@ -53,11 +53,10 @@ def test_read_only_home_is_named(tmp_path: Path) -> None:
     for parent in (tmp_path, *tmp_path.parents[:-2]):
         parent.chmod(parent.stat().st_mode | 0o055)
     script = (
-        # Imported by root: the interpreter may stand where nobody else can read.
         "import os\n"
         "from pathlib import Path\n"
         "from bundler.installer.host import Host\n"
-        "os.setuid(65534)\n"
+        "os.setuid(65534)\n"  # last: nobody may be kept out of the place where this Python stands
         f"host = Host(Path({str(home)!r}) / '.local/state/bundler')\n"
         "with host.lock(): pass\n"
     )

@@ -22,7 +22,10 @@ def entries() -> Entries:
             Reference.parse("docker.io/library/a:1"): MovedName(None, ONE),
             Reference.parse("docker.io/library/b:1"): MovedName(TWO, ONE),
         },
-        files=[BegunFile(Path("/srv/a"), ONE, None), BegunFile(Path("/srv/b"), TWO, Path("/srv/.b.before"))],
+        files=[
+            BegunFile(Path("/srv/a"), ONE, None, Path("/srv/.a.part")),
+            BegunFile(Path("/srv/b"), TWO, Path("/srv/.b.before"), Path("/srv/.b.part")),
+        ],
         directories=[Path("/srv")],
     )
 

@@ -75,6 +75,10 @@ def test_never_inside_the_kit(bundle: VerifiedBundle) -> None:
             new(bundle, inside)
 
 
+def begun(path: Path, backup: Path | None = None) -> BegunFile:
+    return BegunFile(path, Digest.of(b"ours"), backup, path.with_name(f".{path.name}.run.part"))
+
+
 def test_files_are_put_back_and_again(tmp_path: Path) -> None:
     made = tmp_path / "made"
     made.mkdir()
@@ -84,8 +88,7 @@ def test_files_are_put_back_and_again(tmp_path: Path) -> None:
     backup.write_bytes(b"theirs")
     edited = tmp_path / "edited"
     edited.write_bytes(b"someone's since")
-    ours = Digest.of(b"ours")
-    files = [BegunFile(placed, ours, None), BegunFile(replaced, ours, backup), BegunFile(edited, ours, None)]
+    files = [begun(placed), begun(replaced, backup), begun(edited)]
     for _ in range(2):
         restore_files(files, [made])
         assert sorted(path.name for path in tmp_path.iterdir()) == ["edited", "replaced"]
@@ -95,6 +98,16 @@ def test_files_are_put_back_and_again(tmp_path: Path) -> None:
 def test_killed_before_the_former_file_was_moved(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"theirs")
-    restore_files([BegunFile(path, Digest.of(b"ours"), tmp_path / ".file.before")], [])
+    restore_files([begun(path, tmp_path / ".file.before")], [])
     assert path.read_bytes() == b"theirs"
-    remove_backups([BegunFile(path, Digest.of(b"ours"), tmp_path / ".file.before")])
+    remove_backups([begun(path, tmp_path / ".file.before")])
+
+
+def test_killed_while_a_file_was_written(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    made.mkdir()
+    files = [begun(made / "file"), begun(tmp_path / "blocked" / "file")]
+    files[0].temporary.write_bytes(b"ou")
+    (tmp_path / "blocked").write_bytes(b"someone's, where a directory was to be made")
+    restore_files(files, [made])
+    assert [path.name for path in tmp_path.iterdir()] == ["blocked"]

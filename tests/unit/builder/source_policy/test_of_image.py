@@ -20,6 +20,7 @@ from bundler.builder.source_policy.sources import MOST_BYTES
 from bundler.builder.stack import Stack, take_apart
 from bundler.builder.staged_blobs import StagedBlob, StagedBlobs
 from bundler.core.errors import BuildError, CheckError
+from bundler.core.progress import SilentProgress
 
 BAD = b"import nltk\nnltk.download('x')\n"
 
@@ -120,7 +121,7 @@ def test_only_what_the_application_adds_is_judged_by_what_its_image_says(
     part = EnginePart(stack("small:base", {}, [below]), (app,), None, (), packed)
     problems: list[str] = []
     try:
-        require_clean_images(recipe, part)
+        require_clean_images(recipe, part, SilentProgress())
     except CheckError as error:
         problems = [problem.where for problem in error.problems]
     assert problems == found
@@ -133,5 +134,5 @@ def test_what_an_image_starts_is_judged_whole(tmp_path: Path) -> None:
     app = stack("small:1", {"Entrypoint": ["/app/start.sh"]}, [blob])
     part = EnginePart(stack("small:base", {}, []), (app,), None, (), {blob.diff_id: blob})
     with pytest.raises(CheckError) as caught:
-        require_clean_images(load_recipe(tmp_path / "x"), part)
+        require_clean_images(load_recipe(tmp_path / "x"), part, SilentProgress())
     assert [problem.where for problem in caught.value.problems] == ["small:1:/app/start.sh:1:1"]

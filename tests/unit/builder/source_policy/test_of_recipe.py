@@ -10,6 +10,7 @@ from bundler.builder.init import init_recipe
 from bundler.builder.recipe_file import load_recipe
 from bundler.builder.source_policy.of_recipe import require_clean_sources, sources_of
 from bundler.core.errors import CheckError
+from bundler.core.progress import SilentProgress
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -21,7 +22,7 @@ def recipe(tmp_path: Path) -> Path:
 
 
 def check(directory: Path) -> None:
-    require_clean_sources(load_recipe(directory))
+    require_clean_sources(load_recipe(directory), SilentProgress())
 
 
 def test_recipes_that_we_ship_are_clean(recipe: Path) -> None:
