@@ -36,6 +36,8 @@ from bundler.builder.prepare import staged_trees
 from bundler.builder.recipe import ImageBase, Recipe
 from bundler.builder.recipe_file import load_recipe
 from bundler.builder.resolve import keep_lock, locked, resolve, with_arguments, with_digests
+from bundler.builder.source_policy.of_image import require_clean_images
+from bundler.builder.source_policy.of_recipe import require_clean_sources
 from bundler.builder.space import Need, StorePlace, require_space
 from bundler.builder.staged_blobs import EngineLayers, StagedBlobs
 from bundler.builder.state import Cache
@@ -147,6 +149,7 @@ class _Build:
         self._require_buildable()
         # Whatever this build's own rehearsal is: without one, nobody else would ever come for it.
         self._rehearsal.clear(self._progress)
+        require_clean_sources(self._recipe, self._progress)
         step("resolve models and images")
         lock = self._lock()
         require_storable(self._recipe, lock)
@@ -159,6 +162,7 @@ class _Build:
         step("compose")
         require_composable(part, self._recipe)
         part = keep_models_whole(part, [model.tree for model in models], self._staged, self._progress)
+        require_clean_images(self._recipe, part, self._progress)
         sizes = [model.tree.size for model in models]
         require_space(self._needs(sum(sizes), max(sizes, default=0), part))
         step("write the bundle")

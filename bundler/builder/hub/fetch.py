@@ -27,7 +27,7 @@ from bundler.builder.lock import LockedFile, LockedModel
 from bundler.core.errors import DownloadError, Problem
 from bundler.core.progress import Progress, Task
 
-_FILES_AT_ONCE = 4
+_FILES_AT_ONCE = 8
 _WRONG_TWICE = 2
 
 
@@ -226,9 +226,10 @@ class _FileFetch:
         self._task.advance(step)
 
     def _undelivered(self, error: ExhaustedError) -> DownloadError:
-        limit = "attempts" if error.in_time else "attempts before its deadline"
+        count = f"{error.attempts} attempt{'' if error.attempts == 1 else 's'}"
+        limit = "" if error.in_time else " before its deadline"
         return DownloadError(
-            f"model {self._model.name}: {self._file.path} did not arrive in {error.attempts} {limit} ({error})",
+            f"model {self._model.name}: {self._file.path} did not arrive in {count}{limit} ({error})",
             where=f"{self._model.told} at {', '.join(source.name for source in self._sources)}",
             remedy="run the same command again: it goes on from what is here; or add a mirror by --endpoint",
             problems=self._refusals,

@@ -11,6 +11,7 @@ import httpx2
 from huggingface_hub.hf_api import ModelInfo
 from huggingface_hub.utils import build_hf_headers, hf_raise_for_status
 
+from bundler import __version__
 from bundler.builder.hub.retry import TransientError
 from bundler.builder.hub.source import HttpFile
 from bundler.builder.hub.sources.credentials import Credentials
@@ -106,7 +107,7 @@ class HubSource:
         return f"{self.name}/{quote(repo)}/resolve/{quote(revision, safe='')}/{quote(path)}"
 
     def _headers(self, url: str) -> Mapping[str, str]:
-        headers = build_hf_headers(token=False, library_name="bundler")
+        headers = build_hf_headers(token=False, library_name="bundler", library_version=__version__)
         return {**{key: str(value) for key, value in headers.items()}, **self._credentials.headers(url)}
 
     def _asked(self, where: str, repo: str, revision: str) -> Asked:
