@@ -78,7 +78,7 @@ class Fetcher:
         with storing(self.store.root), self.progress.task(model.name, model.size) as task:
             fetches = [_FileFetch(self, model, file, sources, task, arrivals, reread) for file in model.files]
             stored = self._side_by_side(fetches)
-        for line in arrivals.told():
+        for line in arrivals.told() or [f"{model.name}: every file was here"]:
             self.progress.note(line)
         files = (
             file.model_copy(update={"sha256": each.sha256}) for file, each in zip(model.files, stored, strict=True)
