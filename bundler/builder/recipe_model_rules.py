@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from pydantic import TypeAdapter
 
@@ -13,7 +13,7 @@ from bundler.builder.recipe_models import SourceSpec, UrlsSource
 from bundler.builder.recipe_types import FilePath, Seconds
 from bundler.core.errors import Problem
 
-_SOURCE: TypeAdapter[Any] = TypeAdapter(SourceSpec)  # type: ignore[arg-type] # a union with a discriminator
+_SOURCE: TypeAdapter[Any] = TypeAdapter(cast("Any", SourceSpec))  # a union with a discriminator, no class
 _FILE: TypeAdapter[str] = TypeAdapter(FilePath)
 _ADDRESS: TypeAdapter[str] = TypeAdapter(HttpUrl)
 _LAYOUT: TypeAdapter[str] = TypeAdapter(str)
