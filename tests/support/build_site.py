@@ -126,6 +126,12 @@ def build_site(root: Path, engine: RunningEngine, model_size: int = 300_000) -> 
         yield BuildSite(root, engine, hub)
 
 
+def fetched_files(hub: Hub) -> list[str]:
+    """Files of models that were asked for; terms and cards are read to make a lock."""
+    names = {seen.path.rpartition("/")[2] for seen in hub.requests("/resolve/")}
+    return sorted(names - {"LICENSE", "README.md"})
+
+
 def images_in(engine: RunningEngine) -> list[str]:
     """Names and ids of all images of the engine, nameless ones too."""
     lines = engine.docker("images", "--all", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}")
