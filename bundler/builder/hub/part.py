@@ -37,8 +37,12 @@ class Part:
 
     def discard(self) -> None:
         """Begin anew."""
-        for path in (self.journal, self.path):
+        for path in (self.journal, self._new_journal, self.path):
             path.unlink(missing_ok=True)
+
+    @property
+    def _new_journal(self) -> Path:
+        return self.journal.with_name(self.journal.name + ".new")
 
     def adopt(self, size: int, prefix: int) -> None:
         """Take the file that stands at ``path`` for a part of which the first ``prefix`` bytes are here."""
@@ -78,9 +82,13 @@ class Part:
 
     def _write(self, journal: Journal) -> None:
         """Anew at each opening, for the start of the machine that it speaks of is this one from now on."""
-        temporary = self.journal.with_name(self.journal.name + ".new")
-        temporary.write_bytes(journal.content(self.path.name))
-        temporary.replace(self.journal)
+        temporary = self._new_journal
+        try:
+            temporary.write_bytes(journal.content(self.path.name))
+            temporary.replace(self.journal)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 class OpenPart:
