@@ -1,8 +1,4 @@
-"""A recipe against its lock: what was asked when the lock was made, and what is asked now.
-
-What the lock lacks is no disagreement: it is read from its source and added. So the remedy for every entry that
-disagrees is to remove it.
-"""
+"""A recipe against its lock: what was asked when the lock was made, and what is asked now."""
 
 from __future__ import annotations
 
@@ -11,13 +7,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bundler.builder.lock import LOCK_FILE, Lock, LockedModel
-from bundler.builder.recipe import BuildSpec, ImageBase, ModelSpec, Recipe
+from bundler.builder.recipe import BuildSpec, ImageBase, Recipe
 from bundler.builder.recipe_dockerfiles import dockerfile_of
+from bundler.builder.recipe_models import ModelSpec
 from bundler.core.errors import Problem, RecipeError
 from bundler.core.reference import Reference
 
 Role = Literal["from", "image"]
-_REMOVE_ENTRY = f"if that is meant, remove the entry from {LOCK_FILE} and build again"
+_RELOCK = "if that is meant, run `bundler lock`, which takes what the recipe says now"
 
 
 @dataclass(frozen=True)
@@ -55,44 +52,91 @@ def _of_others(recipe: Recipe) -> Iterator[AskedImage]:
         yield AskedImage("image", image.image, recipe.where("images", index))
 
 
+@dataclass(frozen=True)
+class Missing:
+    """What a recipe asks for and its lock does not have yet: to be resolved, nothing that was locked is touched."""
+
+    models: tuple[ModelSpec, ...]
+    images: tuple[AskedImage, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.models or self.images)
+
+
+def missing_in(recipe: Recipe, lock: Lock) -> Missing:
+    """What the lock lacks, in the recipe's order."""
+    models = tuple(spec for spec in recipe.models if lock.model_named(spec.name) is None)
+    asked = asked_images(recipe)
+    images = tuple(each for each in asked if lock.image_asked(each.role, each.asked) is None)
+    return Missing(models, images)
+
+
 def disagreements(recipe: Recipe, lock: Lock) -> list[Problem]:
-    """Everything that the lock says otherwise than the recipe; empty if all of its entries are the recipe's."""
+    """Everything in which what is locked is not what is asked for; what is missing is no disagreement."""
     return [*_platforms(recipe, lock), *_models(recipe, lock), *_images(recipe, lock)]
 
 
 def require_agreement(recipe: Recipe, lock: Lock) -> None:
-    """Raise RecipeError, with every difference and how to go on, unless all entries of the lock are the recipe's."""
+    """Raise RecipeError, with every difference and how to go on, where lock and recipe contradict each other."""
     problems = disagreements(recipe, lock)
     if problems:
-        remedy = (
-            f"undo the change of the recipe, or accept it: remove the entries named above from {LOCK_FILE} "
-            f"(or the whole file) and build again"
+        raise RecipeError(
+            "the recipe disagrees with its lock",
+            where=str(recipe.directory / LOCK_FILE),
+            remedy=f"undo the change of the recipe, or accept it: run `bundler lock {recipe.directory}`",
+            problems=problems,
         )
-        where = str(recipe.directory / LOCK_FILE)
-        raise RecipeError("the recipe disagrees with its lock", where=where, remedy=remedy, problems=problems)
+
+
+def require_complete(recipe: Recipe, lock: Lock) -> None:
+    """Raise RecipeError, naming all, where the recipe asks for something that the lock does not have."""
+    missing = missing_in(recipe, lock)
+    problems = [
+        *(
+            Problem(_place_of_model(recipe, spec), f"the model {spec.name!r} is not in {LOCK_FILE}")
+            for spec in missing.models
+        ),
+        *(Problem(each.where, f"the image {each.asked} is not in {LOCK_FILE}") for each in missing.images),
+    ]
+    if problems:
+        raise RecipeError(
+            "the lock lacks what the recipe asks for",
+            where=str(recipe.directory / LOCK_FILE),
+            remedy=f"run `bundler lock {recipe.directory}`, or build without --locked",
+            problems=problems,
+        )
+
+
+def _place_of_model(recipe: Recipe, spec: ModelSpec) -> str:
+    return recipe.where("models", recipe.models.index(spec))
 
 
 def _platforms(recipe: Recipe, lock: Lock) -> Iterator[Problem]:
     if recipe.platform != lock.platform:
-        what = f"the recipe is for {recipe.platform}, its lock for {lock.platform}"
-        yield Problem(recipe.where("platform"), what, f"if that is meant, remove {LOCK_FILE} and build again")
+        yield Problem(
+            recipe.where("platform"), f"the recipe is for {recipe.platform}, its lock for {lock.platform}", _RELOCK
+        )
 
 
 def _models(recipe: Recipe, lock: Lock) -> Iterator[Problem]:
-    asked = [model.name for model in recipe.models]
-    for index, model in enumerate(recipe.models):
-        locked = lock.model_named(model.name)
+    for spec in recipe.models:
+        locked = lock.model_named(spec.name)
         if locked is not None:
-            yield from _changes(model, locked, recipe.where("models", index))
+            yield from _changes(spec, locked, _place_of_model(recipe, spec))
+    asked = [model.name for model in recipe.models]
     for locked in lock.models:
         if locked.name not in asked:
-            yield Problem(LOCK_FILE, f"the model {locked.name!r} is not in the recipe", _REMOVE_ENTRY)
-    locked_order = [model.name for model in lock.models if model.name in asked]
-    asked_order = [name for name in asked if name in locked_order]
-    if locked_order != asked_order:
-        what = f"models stand in the order {', '.join(asked_order)}, in the lock {', '.join(locked_order)}"
-        remedy = f"their layers stand in it: restore it, or remove {LOCK_FILE} and build again"
-        yield Problem(recipe.where("models"), what, remedy)
+            yield Problem(LOCK_FILE, f"the model {locked.name!r} is not in the recipe", _RELOCK)
+    in_lock = [model.name for model in lock.models if model.name in asked]
+    in_recipe = [name for name in asked if name in in_lock]
+    if in_lock != in_recipe:
+        what = f"models stand in the order {', '.join(in_recipe)}, in the lock {', '.join(in_lock)}"
+        yield Problem(recipe.where("models"), f"{what}; their layers stand in it", _RELOCK)
+
+
+def agrees(spec: ModelSpec, locked: LockedModel) -> bool:
+    """Whether the locked model is what the recipe asks for."""
+    return not list(_changes(spec, locked, ""))
 
 
 def _changes(model: ModelSpec, locked: LockedModel, where: str) -> Iterator[Problem]:
@@ -104,11 +148,11 @@ def _changes(model: ModelSpec, locked: LockedModel, where: str) -> Iterator[Prob
     )
     for key, now, then in pairs:
         if now != then:
-            yield Problem(where, f"the model {model.name!r} asks for {key} {now}, its lock for {then}", _REMOVE_ENTRY)
+            yield Problem(where, f"the model {model.name!r} asks for {key} {now}, its lock for {then}", _RELOCK)
 
 
 def _images(recipe: Recipe, lock: Lock) -> Iterator[Problem]:
     known = {(each.role, each.asked) for each in asked_images(recipe)}
-    for locked in lock.images:
+    for locked in lock.images or ():
         if (locked.role, locked.asked) not in known:
-            yield Problem(LOCK_FILE, f"the image {locked.asked} is not in the recipe", _REMOVE_ENTRY)
+            yield Problem(LOCK_FILE, f"the image {locked.asked} is not in the recipe", _RELOCK)

@@ -14,12 +14,13 @@ from bundler.builder.compose import Foundation, PlacedModel, Release, compose_ap
 from bundler.builder.compress import Compression, Sink, compress_chunks
 from bundler.builder.describe import FinishedImage, describe_bundle, describe_model
 from bundler.builder.engine_part import EnginePart
-from bundler.builder.hub.snapshot import Snapshot
+from bundler.builder.hub.fetch import Snapshot
 from bundler.builder.layer import ChangedFileError, Entry, layer_chunks, with_parents
-from bundler.builder.lock import Lock
+from bundler.builder.lock import Lock, LockedModel
 from bundler.builder.model_tree import ModelTree, TreeFile, hub_cache_tree, model_entries
 from bundler.builder.payload import payload_of
-from bundler.builder.recipe import ModelSpec, Recipe
+from bundler.builder.recipe import Recipe
+from bundler.builder.recipe_models import ModelSpec
 from bundler.builder.stack import own_steps
 from bundler.builder.staged_blobs import StagedBlob
 from bundler.builder.writer import BundleWriter
@@ -40,14 +41,19 @@ class LocalModel:
 
 
 def require_storable(recipe: Recipe, lock: Lock) -> None:
-    """Raise BuildError with every file of the locked models whose name cannot stand in a layer, such as ``.wh.x``."""
+    """Raise BuildError for what of the locked models cannot stand in an image as the recipe wants it.
+
+    That is every file whose name cannot stand in a layer, such as ``.wh.x``, and a Hub cache without a commit.
+    """
     problems = []
     for spec, locked in zip(recipe.models, lock.models, strict=True):
+        if spec.layout == "hub-cache":
+            _commit_of(locked)
         for file in locked.files:
             try:
                 with_parents([Entry(f"{spec.path}/{file.path}".lstrip("/"))])
             except BuildError as error:
-                problems.append(Problem(f"model {spec.name}, {locked.repo_id}@{locked.commit}", error.what))
+                problems.append(Problem(f"model {spec.name}, {locked.told}", error.what))
     if problems:
         raise BuildError(
             "models hold files that cannot stand in an image",
@@ -55,6 +61,17 @@ def require_storable(recipe: Recipe, lock: Lock) -> None:
             remedy="leave them out with `exclude:` in the recipe",
             problems=problems,
         )
+
+
+def _commit_of(model: LockedModel) -> str:
+    """The commit that a Hub cache is made for; raises BuildError for a model that has none."""
+    if model.commit is None:
+        raise BuildError(
+            f"model {model.name} has no commit, and a Hub cache is made for one",
+            where=model.told,
+            remedy="write `layout: plain`, or give it a source that knows commits: the Hub, a mirror or git",
+        )
+    return model.commit
 
 
 def local_model(spec: ModelSpec, snapshot: Snapshot) -> LocalModel:
@@ -65,7 +82,7 @@ def local_model(spec: ModelSpec, snapshot: Snapshot) -> LocalModel:
     )
     tree = ModelTree(spec.name, spec.path, spec.owner.uid, spec.owner.gid, files)
     if spec.layout == "hub-cache":
-        tree = hub_cache_tree(tree, locked.repo_id, locked.commit, [locked.revision])
+        tree = hub_cache_tree(tree, locked.repo_id, _commit_of(locked), [locked.revision])
     return LocalModel(spec, snapshot, tree)
 
 
@@ -116,8 +133,7 @@ class Assembly:
             except ChangedFileError as error:
                 error.discard()
                 raise
-        locked = model.snapshot.model
-        return PlacedModel(layer, model.spec.name, locked.repo_id, locked.commit, model.tree.path)
+        return PlacedModel(layer, model.spec.name, model.snapshot.model.told, model.tree.path)
 
     def _ours(self, placed: tuple[PlacedModel, ...]) -> Iterator[FinishedImage]:
         recipe, part = self._recipe, self._part

@@ -27,9 +27,6 @@ from bundler.builder.compose import OFFLINE
 from bundler.builder.compress import Compression
 from bundler.builder.describe import created_time, describe_checks
 from bundler.builder.engine_part import EnginePart, build_images
-from bundler.builder.hub.retry import RetryPolicy
-from bundler.builder.hub.snapshot import Fetcher
-from bundler.builder.hub.source import HubSource
 from bundler.builder.images import BuildEngine, BuildOptions, request_of
 from bundler.builder.kit_writer import StagedKit
 from bundler.builder.lock import Lock
@@ -38,11 +35,14 @@ from bundler.builder.papers import papers_of
 from bundler.builder.prepare import staged_trees
 from bundler.builder.recipe import ImageBase, Recipe
 from bundler.builder.recipe_file import load_recipe
-from bundler.builder.resolve import PatientSource, record_digests, resolve, with_arguments
+from bundler.builder.resolve import keep_lock, locked, resolve, with_arguments, with_digests
+from bundler.builder.source_policy.of_image import require_clean_images
+from bundler.builder.source_policy.of_recipe import require_clean_sources
 from bundler.builder.space import Need, StorePlace, require_space
 from bundler.builder.staged_blobs import EngineLayers, StagedBlobs
 from bundler.builder.state import Cache
 from bundler.builder.steps import Steps
+from bundler.builder.supply import DownloadSettings, ModelSupply
 from bundler.builder.writer import BundleWriter
 from bundler.core.bundle_manifest import BundleManifest, RunCheck, kit_title
 from bundler.core.check_result import CheckResult
@@ -88,13 +88,13 @@ class BuildSettings:
 
     output: Path
     cache: Cache
-    endpoint: str | None = None
+    download: DownloadSettings = field(default_factory=DownloadSettings)
+    locked: bool = False
     compression: Compression = field(default_factory=Compression)
     rehearse: RehearsalMode = "full"
     load: bool = False
     lock_timeout_s: float = 0.0
     engine: BuildOptions = field(default_factory=BuildOptions)
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,7 @@ class _Build:
         self._world = OutsideWorld(
             recipe, self._engine, EngineLayers(self._staged), cache.blobs, options.ca_bundle, progress
         )
-        self._source = HubSource(settings.endpoint, ca_bundle=options.ca_bundle)
-        self._fetcher = Fetcher(self._source, cache.root, settings.retry, progress, fast=options.ca_bundle is None)
+        self._supply = ModelSupply(recipe, settings.download, cache.root, progress)
 
     def run(self) -> BuildReport:
         """All steps, in their order."""
@@ -150,9 +149,9 @@ class _Build:
         self._require_buildable()
         # Whatever this build's own rehearsal is: without one, nobody else would ever come for it.
         self._rehearsal.clear(self._progress)
+        require_clean_sources(self._recipe, self._progress)
         step("resolve models and images")
-        source = PatientSource(self._source, self._settings.retry, self._progress)
-        lock = resolve(self._recipe, source, self._world, self._progress)
+        lock = self._lock()
         require_storable(self._recipe, lock)
         step("check disk space")
         self._require_space_for_models(lock)
@@ -163,6 +162,7 @@ class _Build:
         step("compose")
         require_composable(part, self._recipe)
         part = keep_models_whole(part, [model.tree for model in models], self._staged, self._progress)
+        require_clean_images(self._recipe, part, self._progress)
         sizes = [model.tree.size for model in models]
         require_space(self._needs(sum(sizes), max(sizes, default=0), part))
         step("write the bundle")
@@ -196,9 +196,15 @@ class _Build:
         specs = [spec for spec in (recipe.base, *recipe.apps) if not isinstance(spec, ImageBase)]
         self._engine.require_features(request_of(recipe, spec, self._settings.engine) for spec in specs)
 
+    def _lock(self) -> Lock:
+        if self._settings.locked:
+            return self._supply.judge(locked(self._recipe))
+        lock = resolve(self._recipe, self._supply, self._world, self._progress)
+        return keep_lock(self._recipe, self._supply.judge(lock))
+
     def _require_space_for_models(self, lock: Lock) -> None:
         """Before a byte is fetched: what is missing in the cache, and the models once more in the output."""
-        missing = sum(self._fetcher.missing_size(model) for model in lock.models)
+        missing = self._supply.missing_size(lock)
         size = sum(model.size for model in lock.models)
         self._progress.note(f"{len(lock.models)} models, {size:,} bytes, {missing:,} of them to be fetched")
         largest = max((model.size for model in lock.models), default=0)
@@ -221,8 +227,10 @@ class _Build:
         return needs
 
     def _fetch(self, lock: Lock) -> tuple[tuple[LocalModel, ...], Lock]:
-        snapshots = [self._fetcher.fetch(model) for model in lock.models]
-        lock = record_digests(self._recipe, lock, snapshots)
+        snapshots = self._supply.fetch(lock)
+        lock = with_digests(lock, snapshots)
+        if not self._settings.locked:
+            keep_lock(self._recipe, lock)
         specs = {spec.name: spec for spec in self._recipe.models}
         return tuple(local_model(specs[snapshot.model.name], snapshot) for snapshot in snapshots), lock
 

@@ -34,17 +34,16 @@ _LABEL = "org.opencontainers.image."
 
 @dataclass(frozen=True)
 class PlacedModel:
-    """A model's layer and what is told of it."""
+    """A model's layer and what is told of it: ``told`` is ``OWNER/NAME@COMMIT``, or its repo alone without a commit."""
 
     layer: Layer
     name: str
-    repo_id: str
-    commit: str
+    told: str
     path: PurePosixPath
 
     def step(self, created: str) -> Step:
         """Its entry in the history."""
-        told = f"bundler: model {self.name} {self.repo_id}@{self.commit} at {self.path}"
+        told = f"bundler: model {self.name} {self.told} at {self.path}"
         return Step({"created": created, "created_by": told, "comment": "bundler"}, self.layer)
 
 
@@ -126,7 +125,7 @@ def _labels(stack: Stack, foundation: Foundation, release: Release) -> dict[str,
         **{str(key): str(value) for key, value in (stack.config.get("Labels") or {}).items()},
         **{_LABEL + key: value for key, value in standard.items()},
         **release.labels,
-        **{f"{model.name}.model": f"{model.repo_id}@{model.commit}" for model in foundation.models},
+        **{f"{model.name}.model": model.told for model in foundation.models},
     }
 
 

@@ -9,9 +9,11 @@ from importlib.metadata import version as installed_version
 
 from bundler import __version__
 from bundler.builder.compress import ZSTD_RELEASE
+from bundler.builder.licences import stated
 from bundler.builder.lock import LockedModel
 from bundler.builder.model_tree import ModelTree
-from bundler.builder.recipe import CheckSpec, ModelSpec, Recipe
+from bundler.builder.recipe import CheckSpec, Recipe
+from bundler.builder.recipe_models import ModelSpec
 from bundler.core.bundle_manifest import (
     BundledImage,
     BundledModel,
@@ -78,7 +80,7 @@ def describe_model(spec: ModelSpec, model: LockedModel, tree: ModelTree) -> Bund
         commit=model.commit,
         path=str(tree.path),
         layout=spec.layout,
-        license=model.license,
+        license=stated(model.license),
         files=tree.model_files,
     )
 

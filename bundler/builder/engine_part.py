@@ -64,7 +64,7 @@ def build_images(
         base = _base(recipe, lock, session, world)
         options = world.engine.options
         apps = [
-            session.build(request_of(recipe, spec, options), lock.images, {recipe.base.tag: base})
+            session.build(request_of(recipe, spec, options), lock.images or (), {recipe.base.tag: base})
             for spec in recipe.apps
         ]
         built = [base, *apps]
@@ -83,8 +83,8 @@ def build_images(
 
 def _base(recipe: Recipe, lock: Lock, session: BuildSession, world: OutsideWorld) -> BuiltImage:
     if not isinstance(recipe.base, ImageBase):
-        return session.build(request_of(recipe, recipe.base, world.engine.options), lock.images, {})
-    locked = next(image for image in lock.images if (image.role, image.asked) == ("from", recipe.base.image))
+        return session.build(request_of(recipe, recipe.base, world.engine.options), lock.images or (), {})
+    locked = next(image for image in lock.images or () if (image.role, image.asked) == ("from", recipe.base.image))
     return session.outside(locked)
 
 

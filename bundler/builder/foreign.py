@@ -285,7 +285,7 @@ def _require_locked(found: LockedImage, locked: LockedImage | None, where: str) 
         raise RecipeError(
             f"{found.asked} is {found.value} there, and {locked.value} in the lock",
             where=where,
-            remedy="put the former file back, or accept this one: remove its entry from recipe.lock and build again",
+            remedy="put the former file back, or accept this one: `bundler lock RECIPE --upgrade`",
         )
 
 

@@ -29,7 +29,7 @@ def render_readme(manifest: BundleManifest, tar: str, papers: Sequence[str]) -> 
 def _title(manifest: BundleManifest) -> str:
     title = f"{manifest.name} {manifest.version} for {manifest.platform}"
     images = "\n".join(f"  {image.reference}" for image in manifest.images)
-    models = "\n".join(f"  {model.repo_id}@{model.commit} at {model.path}" for model in manifest.models)
+    models = "\n".join(f"  {model.told} at {model.path}" for model in manifest.models)
     lines = [title, "=" * len(title), "", "Images:", images]
     return "\n".join([*lines, "Models inside them:", models] if models else lines)
 

@@ -68,6 +68,25 @@ class LockedFile(_Part):
         return self
 
 
+class LicenseText(_Part):
+    """One file of a repo that states terms, such as ``LICENSE`` or ``USE_POLICY.md``, in full."""
+
+    path: SnapshotPath
+    sha256: Sha256Hex
+    text: str
+
+
+class LockedLicense(_Part):
+    """Under which terms a model stands, as its repo states them, and whether somebody took them on."""
+
+    id: str | None = Field(description="Licence id of the model card.")
+    name: str | None = Field(description="Its `license_name`, where the id is `other`.")
+    link: str | None = Field(description="Its `license_link`.")
+    gated: bool = Field(description="Whether the Hub asks who downloads it to agree first.")
+    texts: tuple[LicenseText, ...] = Field(description="The repo's own files that state terms.")
+    accepted: Literal["recipe", "command line"] | None = Field(description="Where it was accepted, if it had to be.")
+
+
 class LockedModel(_Part):
     """One model: what was asked, and the commit and files that it resolved to."""
 
@@ -75,10 +94,12 @@ class LockedModel(_Part):
     repo_id: str = Field(description="As the recipe asks for it.")
     canonical_id: str = Field(description="As the Hub calls it now; differs for a renamed repo.")
     revision: str = Field(description="As the recipe asks for it.")
-    commit: Commit
+    commit: Commit | None = Field(description="None for files that were resolved from plain addresses.")
     include: tuple[str, ...]
     exclude: tuple[str, ...]
-    license: str | None = Field(description="Licence id that the repo states, if it states one.")
+    license: LockedLicense
+    library: str | None = Field(description="The library that the repo is made for, as the Hub says.")
+    has_safetensors: bool = Field(description="Whether the repo holds safetensors, among the files taken or not.")
     files: tuple[LockedFile, ...]
 
     @model_validator(mode="after")
@@ -92,6 +113,11 @@ class LockedModel(_Part):
     def size(self) -> int:
         """Bytes of all files together."""
         return sum(file.size for file in self.files)
+
+    @property
+    def told(self) -> str:
+        """The model for people: ``OWNER/NAME@COMMIT``, or its name alone where there is no commit."""
+        return f"{self.repo_id}@{self.commit}" if self.commit else self.repo_id
 
 
 class LockedImage(_Part):
@@ -109,12 +135,12 @@ class Lock(_Part):
     format: Literal[1]
     platform: str
     models: tuple[LockedModel, ...]
-    images: tuple[LockedImage, ...]
+    images: tuple[LockedImage, ...] | None = Field(description="None while only the models were resolved.")
 
     @model_validator(mode="after")
     def _each_once(self) -> Lock:
         names = [model.name for model in self.models]
-        asked = [(image.role, image.asked) for image in self.images]
+        asked = [(image.role, image.asked) for image in self.images or ()]
         for each in (names, asked):
             if len(set(each)) != len(each):
                 raise ValueError(f"an entry occurs twice in {each}")
@@ -126,7 +152,7 @@ class Lock(_Part):
 
     def image_asked(self, role: Literal["from", "image"], asked: str) -> LockedImage | None:
         """The image of this role and reference as written, or None."""
-        return next((image for image in self.images if (image.role, image.asked) == (role, asked)), None)
+        return next((image for image in self.images or () if (image.role, image.asked) == (role, asked)), None)
 
 
 def read_lock(path: Path) -> Lock | None:

@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Union
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, model_validator
 from pydantic import Tag as UnionTag
 
+from bundler.builder.recipe_models import DownloadSpec, ModelSpec
 from bundler.builder.recipe_types import (
     Command,
     DiskPath,
@@ -22,8 +23,6 @@ from bundler.builder.recipe_types import (
     ImagePath,
     Patterns,
     RecipePath,
-    RepoId,
-    Revision,
     Seconds,
     SecretId,
     Slug,
@@ -46,28 +45,6 @@ Location = tuple[Union[str, int], ...]
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_by_name=True, validate_by_alias=True)
-
-
-class Owner(_Part):
-    """Numeric owner of a model's files inside the image."""
-
-    uid: int = Field(default=0, ge=0, le=2**31 - 1)
-    gid: int = Field(default=0, ge=0, le=2**31 - 1)
-
-
-class ModelSpec(_Part):
-    """One model: a repo of the Hub at a revision, and the path at which it stands in the image."""
-
-    name: Slug = Field(description="Short name, used in labels (<name>.model) and messages.")
-    repo: RepoId = Field(description="Repo id on the Hub, OWNER/NAME.")
-    revision: Revision = Field(default="main", description="Branch, tag or commit; the lock pins the commit.")
-    path: ImagePath = Field(description="Absolute path in the image.")
-    include: tuple[FilePattern, ...] = Field(default=(), description="Files to take; all, if nothing is said.")
-    exclude: tuple[FilePattern, ...] = Field(default=(), description="Files to leave out of those.")
-    layout: Literal["plain", "hub-cache"] = Field(
-        default="plain", description="Files at the path, or a Hub cache there."
-    )
-    owner: Owner = Field(default=Owner(), description="Numeric owner of the files in the image.")
 
 
 class BuildSpec(_Part):
@@ -98,7 +75,7 @@ class PrepareSpec(_Part):
 
 
 class ImageSpec(_Part):
-    """An image of somebody else that runs beside ours and travels byte for byte."""
+    """An image of somebody else that runs beside ours; from a registry or a layout it travels byte for byte."""
 
     image: ImageName = Field(description="NAME:TAG or NAME@sha256:….")
     source: Literal["registry", "engine", "oci-layout", "docker-archive"] = Field(alias="from")
@@ -169,6 +146,10 @@ class RecipeDocument(_Part):
     checks: tuple[CheckSpec, ...] = Field(default=(), description="What the installed images must show, offline.")
     environment: dict[VariableName, str] = Field(default_factory=dict, description="Variables of our images.")
     labels: dict[Text, str] = Field(default_factory=dict, description="Labels of our images.")
+    download: DownloadSpec = Field(default=DownloadSpec(), description="How models are downloaded.")
+    accept_licences: tuple[Text, ...] = Field(
+        default=(), description="Ids of licences with conditions that were read and are accepted."
+    )
     secrets: tuple[SecretId, ...] = Field(default=(), description="Ids of build secrets that the Dockerfiles mount.")
 
 

@@ -13,10 +13,18 @@ from bundler.builder.recipe import (
     ImageBase,
     ImageSpec,
     Location,
-    ModelSpec,
-    Owner,
     PrepareSpec,
     RecipeDocument,
+)
+from bundler.builder.recipe_models import (
+    DirectorySource,
+    DownloadSpec,
+    EndpointSource,
+    GitSource,
+    ModelSpec,
+    Owner,
+    UrlFile,
+    UrlsSource,
 )
 from bundler.builder.yaml_source import YamlSource
 from bundler.core.errors import Problem
@@ -25,6 +33,9 @@ _MODELS: dict[tuple[str, ...], tuple[type[BaseModel], ...]] = {
     (): (RecipeDocument,),
     ("models",): (ModelSpec,),
     ("models", "owner"): (Owner,),
+    ("models", "sources"): (EndpointSource, GitSource, DirectorySource, UrlsSource),
+    ("models", "sources", "urls"): (UrlFile,),
+    ("download",): (DownloadSpec,),
     ("base",): (BuildSpec, ImageBase),
     ("prepare",): (PrepareSpec,),
     ("apps",): (BuildSpec,),
@@ -51,6 +62,7 @@ _FORMS = {
     "version": 'letters, digits and . _ + -, in quotes, such as "1.0.0"',
     "revision": "a branch, a tag or a commit, such as main",
     "user": "USER or USER:GROUP, in quotes where they are numbers",
+    "sha256": "64 hexadecimal digits, as sha256sum prints them",
     "secrets": "letters, digits and . _ -",
 }
 

@@ -1,7 +1,7 @@
 """What no single value shows: names used twice, paths in each other's way, files that are not there.
 
 A rule takes each value that can be read from the draft by itself, so that a fault elsewhere in the recipe hides
-nothing. Rules about Dockerfiles stand in `recipe_dockerfiles`.
+nothing. Rules about Dockerfiles stand in `recipe_dockerfiles`, those about sources of models in `recipe_model_rules`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from bundler.builder.payload import PayloadFault, expand
 from bundler.builder.recipe import ImageSpec, Location
 from bundler.builder.recipe_dockerfiles import dockerfile_problems
 from bundler.builder.recipe_draft import EACH, Draft, Found
+from bundler.builder.recipe_model_rules import model_problems
 from bundler.builder.recipe_types import FilePattern, ImageName, ImagePath, RepoId, Slug, Tag
 from bundler.core.errors import Problem
 from bundler.core.reference import Reference
@@ -36,6 +37,7 @@ def problems_of(draft: Draft) -> Iterator[Problem]:
     yield from _tags_once(draft)
     yield from _images_once(draft)
     yield from _models_apart(draft)
+    yield from model_problems(draft)
     yield from _one_hub_cache(draft)
     yield from _outputs_apart(draft)
     yield from _checks_have_images(draft)

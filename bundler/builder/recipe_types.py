@@ -31,13 +31,15 @@ def fault(what: str, remedy: str) -> PydanticCustomError:
     return PydanticCustomError("recipe", "{what}", {"what": what, "remedy": remedy})
 
 
-def _text(value: object, example: str) -> str:
+def text_of(value: object, example: str) -> str:
+    """Text that is not empty; ``example`` is shown where it is not."""
     if isinstance(value, str) and value:
         return value
-    raise fault(f"{_shown(value)} is not text", f"write text, such as {example}; put numbers in quotes")
+    raise fault(f"{shown(value)} is not text", f"write text, such as {example}; put numbers in quotes")
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value as messages repeat it."""
     return "an empty value" if value in (None, "", ()) else repr(list(value) if isinstance(value, tuple) else value)
 
 
@@ -45,7 +47,7 @@ def _image_path(value: object) -> PurePosixPath:
     """An absolute, normalised path inside an image; anything else is refused, nothing is tidied up in silence."""
     if isinstance(value, PurePosixPath):
         return value
-    text = _text(value, "/app/models/minilm")
+    text = text_of(value, "/app/models/minilm")
     parts = text.split("/")[1:]
     remedy = "write an absolute path below /, without '.' or '..', such as /app/models/minilm"
     if not text.startswith("/"):
@@ -66,7 +68,7 @@ def _image_path(value: object) -> PurePosixPath:
 
 
 def _image_name(value: object) -> str:
-    text = _text(value, "busybox:1.36")
+    text = text_of(value, "busybox:1.36")
     try:
         Reference.parse(text)
     except ValueError as error:
@@ -92,7 +94,7 @@ def _command(value: object) -> tuple[str, ...]:
     if isinstance(value, (list, tuple)) and value and all(isinstance(part, str) for part in value) and value[0]:
         return tuple(value)
     remedy = "write a shell line, or a list such as [python, -m, service.selfcheck]; put numbers in quotes"
-    raise fault(f"{_shown(value)} is not a command", remedy)
+    raise fault(f"{shown(value)} is not a command", remedy)
 
 
 def _seconds(value: object) -> float:
@@ -100,7 +102,7 @@ def _seconds(value: object) -> float:
     if isinstance(value, str) and _DURATION.fullmatch(value):
         seconds = sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(value))
     if seconds <= 0:
-        raise fault(f"{_shown(value)} is not a length of time", "write a number and a unit: 500ms, 10s, 2m or 1m30s")
+        raise fault(f"{shown(value)} is not a length of time", "write a number and a unit: 500ms, 10s, 2m or 1m30s")
     return seconds
 
 
@@ -108,7 +110,7 @@ def _patterns(value: object) -> tuple[str, ...]:
     """One regular expression or a list of them, each of which must compile."""
     found = (value,) if isinstance(value, str) else value
     if not isinstance(found, (list, tuple)) or not all(isinstance(each, str) and each for each in found):
-        raise fault(f"{_shown(value)} is not a pattern", "write a regular expression in quotes, or a list of them")
+        raise fault(f"{shown(value)} is not a pattern", "write a regular expression in quotes, or a list of them")
     for pattern in found:
         try:
             re.compile(pattern)
@@ -120,7 +122,7 @@ def _patterns(value: object) -> tuple[str, ...]:
 
 def _repo(value: object) -> str:
     """Repo ids as the Hub's client takes them (``huggingface_hub.utils.validate_repo_id``)."""
-    text = _text(value, "sentence-transformers/all-MiniLM-L6-v2")
+    text = text_of(value, "sentence-transformers/all-MiniLM-L6-v2")
     parts = text.split("/")
     fits = len(parts) <= 2 and len(text) <= 96 and all(_REPO_PART.fullmatch(part) for part in parts)
     if not fits or "--" in text or ".." in text or text.endswith(".git"):
@@ -130,7 +132,7 @@ def _repo(value: object) -> str:
 
 def _disk_path(value: object) -> str:
     """A path on this host, as a file system can have it."""
-    text = _text(value, "Dockerfile")
+    text = text_of(value, "Dockerfile")
     if _CONTROL.search(text) or len(text) > 1024 or any(len(part.encode()) > 255 for part in text.split("/")):
         raise fault(f"{text[:60]!r} cannot be a path", "write a path without control characters, and not so long")
     return text
@@ -155,6 +157,14 @@ def _pattern_of_files(value: object) -> str:
     return text
 
 
+def _file_path(value: object) -> str:
+    """The path of one file below some directory."""
+    text = _pattern_of_files(value)
+    if text != str(PurePosixPath(text)) or text == ".":
+        raise fault(f"{text!r} is not the path of a file", "write it without '.' and doubled or final '/'")
+    return text
+
+
 _APART = rf"(?!/(?:{'|'.join(_MOUNTED_OVER)})(?:/|$))"
 _PART = rf"/(?!\.{{1,2}}(?:/|$)|\.wh\.){_SEGMENT.pattern}"
 _ABSOLUTE = {"type": "string", "pattern": f"^{_APART}(?:{_PART})+$"}
@@ -168,12 +178,14 @@ ImageName = Annotated[str, BeforeValidator(_image_name)]
 Tag = Annotated[InstanceOf[Reference], BeforeValidator(_tag), WithJsonSchema(_TEXT_AND_TAG)]
 Command = Annotated[tuple[str, ...], BeforeValidator(_command), WithJsonSchema(_COMMANDS)]
 Seconds = Annotated[float, BeforeValidator(_seconds), WithJsonSchema(_SOME_TIME)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Patterns = Annotated[tuple[str, ...], BeforeValidator(_patterns), WithJsonSchema(_REGEXES)]
 RepoId = Annotated[str, BeforeValidator(_repo)]
 FormatNumber = Annotated[Literal[1], BeforeValidator(_format)]
 DiskPath = Annotated[str, BeforeValidator(_disk_path)]
 RecipePath = Annotated[str, BeforeValidator(_recipe_path)]
 FilePattern = Annotated[str, BeforeValidator(_pattern_of_files)]
+FilePath = Annotated[str, BeforeValidator(_file_path)]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*$", max_length=100)]
 Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=100)]

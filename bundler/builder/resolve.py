@@ -6,14 +6,27 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from bundler.builder.agreement import AskedImage, asked_images, require_agreement
-from bundler.builder.hub.retry import Clock, ExhaustedError, RetryPolicy, SystemClock, TransientError, retried
-from bundler.builder.hub.snapshot import Snapshot
-from bundler.builder.hub.source import Source
+from bundler.builder.agreement import (
+    AskedImage,
+    agrees,
+    asked_images,
+    missing_in,
+    require_agreement,
+    require_complete,
+)
+from bundler.builder.hub.fetch import Snapshot
 from bundler.builder.lock import LOCK_FILE, Lock, LockedImage, LockedModel, read_lock, write_lock
-from bundler.builder.recipe import BuildSpec, ModelSpec, Recipe
-from bundler.core.errors import DownloadError
+from bundler.builder.recipe import BuildSpec, Recipe
+from bundler.builder.recipe_models import ModelSpec
+from bundler.core.errors import RecipeError, UsageError
 from bundler.core.progress import Progress
+
+
+class ModelResolver(Protocol):
+    """Whoever can say what a model is now."""
+
+    def resolve(self, spec: ModelSpec) -> LockedModel:
+        """Commit, files, sizes and digests; raises DownloadError where they cannot be had."""
 
 
 class ImageSource(Protocol):
@@ -21,6 +34,22 @@ class ImageSource(Protocol):
 
     def resolve_image(self, asked: AskedImage) -> LockedImage:
         """What identifies it there; raises EngineError or BuildError where it cannot be had."""
+
+
+@dataclass(frozen=True)
+class Upgrade:
+    """What is to be resolved anew: the named models, or everything (``names`` None)."""
+
+    names: frozenset[str] | None = frozenset()
+
+    def of_model(self, name: str) -> bool:
+        """Whether the model moves on."""
+        return self.names is None or name in self.names
+
+    @property
+    def of_images(self) -> bool:
+        """Whether images move on."""
+        return self.names is None
 
 
 def with_arguments(recipe: Recipe, arguments: Mapping[str, str]) -> Recipe:
@@ -35,72 +64,99 @@ def with_arguments(recipe: Recipe, arguments: Mapping[str, str]) -> Recipe:
     return recipe.model_copy(update={"base": base, "apps": tuple(extended(app) for app in recipe.apps)})
 
 
-@dataclass(frozen=True)
-class PatientSource:
-    """A source that is asked again, as the policy says, where another attempt may help."""
-
-    source: Source
-    policy: RetryPolicy
-    progress: Progress
-    clock: Clock = SystemClock()  # noqa: RUF009 - it has no state
-
-    def resolve(self, wanted: ModelSpec) -> LockedModel:
-        """What the wanted revision is; raises DownloadError that names the model and the number of tries."""
-
-        def told(attempt: int, error: TransientError, pause_s: float) -> None:
-            self.progress.note(f"{wanted.name}: attempt {attempt} failed ({error}); the next one in {pause_s:.0f} s")
-
-        try:
-            return retried(lambda: self.source.resolve(wanted), self.policy, self.clock, told)
-        except ExhaustedError as error:
-            raise DownloadError(
-                f"model {wanted.name}: no answer about its files in {error.attempts} attempts ({error})",
-                where=f"{wanted.repo}@{wanted.revision} at {self.source.name}",
-                remedy="run the same command again when the network is there; or give another --endpoint",
-            ) from error
+def locked(recipe: Recipe) -> Lock:
+    """The lock as it stands, complete and in agreement; raises RecipeError where it is not."""
+    lock = read_lock(recipe.directory / LOCK_FILE)
+    if lock is None:
+        raise RecipeError(
+            "there is no lock, and nothing may be resolved",
+            where=str(recipe.directory / LOCK_FILE),
+            remedy=f"run `bundler lock {recipe.directory}` and keep the file, or leave --locked out",
+        )
+    require_agreement(recipe, lock)
+    require_complete(recipe, lock)
+    return lock
 
 
-def resolve(recipe: Recipe, source: PatientSource, images: ImageSource, progress: Progress) -> Lock:
-    """The recipe's lock: entries that are there stay, those that are missing are read from their source and written.
+def resolve(recipe: Recipe, models: ModelResolver, images: ImageSource | None, progress: Progress) -> Lock:
+    """The recipe's lock; what it lacks is resolved, the rest stays. Nothing is written.
 
-    Raises RecipeError where recipe and lock disagree, DownloadError or EngineError where something cannot be resolved.
+    Without ``images`` these are left open. Raises RecipeError where recipe and lock disagree, DownloadError or
+    EngineError where something cannot be resolved.
     """
+    lock = read_lock(recipe.directory / LOCK_FILE)
+    if lock is not None:
+        require_agreement(recipe, lock)
+        if not missing_in(recipe, lock):
+            count = len(lock.images or ())
+            progress.note(f"{LOCK_FILE} is there: {len(lock.models)} models and {count} images stay as locked")
+    return _resolved(recipe, lock, Upgrade(), models, images, progress)
+
+
+def relock(
+    recipe: Recipe, upgrade: Upgrade, models: ModelResolver, images: ImageSource | None, progress: Progress
+) -> tuple[Lock | None, Lock]:
+    """The lock as it was, and as it is for the recipe as it is now: what agrees stays, the rest is resolved anew.
+
+    Nothing is written. Raises UsageError for an upgrade of a model that the recipe does not have.
+    """
+    known = {spec.name for spec in recipe.models}
+    unknown = sorted((upgrade.names or frozenset()) - known)
+    if unknown:
+        raise UsageError(
+            f"the recipe has no model {', '.join(map(repr, unknown))}",
+            where="--upgrade",
+            remedy=f"name one of {', '.join(sorted(known))}, or none for all of them",
+        )
+    before = read_lock(recipe.directory / LOCK_FILE)
+    kept = before if before is not None and before.platform == recipe.platform else None
+    return before, _resolved(recipe, kept, upgrade, models, images, progress)
+
+
+def _resolved(
+    recipe: Recipe,
+    kept: Lock | None,
+    upgrade: Upgrade,
+    models: ModelResolver,
+    images: ImageSource | None,
+    progress: Progress,
+) -> Lock:
+    found = tuple(_model(spec, kept, upgrade, models, progress) for spec in recipe.models)
+    return Lock(format=1, platform=recipe.platform, models=found, images=_images(recipe, kept, upgrade, images))
+
+
+def _model(
+    spec: ModelSpec, kept: Lock | None, upgrade: Upgrade, models: ModelResolver, progress: Progress
+) -> LockedModel:
+    before = kept.model_named(spec.name) if kept else None
+    if before is not None and agrees(spec, before) and not upgrade.of_model(spec.name):
+        return before
+    model = models.resolve(spec)
+    commit = f"commit {model.commit}" if model.commit else "known by the digests of its files"
+    progress.note(f"{spec.name}: {spec.repo}@{spec.revision} is {commit}, {len(model.files)} files")
+    return model
+
+
+def _images(
+    recipe: Recipe, kept: Lock | None, upgrade: Upgrade, images: ImageSource | None
+) -> tuple[LockedImage, ...] | None:
+    if images is None:
+        return kept.images if kept else None
+    found = []
+    for asked in asked_images(recipe):
+        before = kept.image_asked(asked.role, asked.asked) if kept and not upgrade.of_images else None
+        found.append(before or images.resolve_image(asked))
+    return tuple(found)
+
+
+def keep_lock(recipe: Recipe, lock: Lock) -> Lock:
+    """Write the lock where it is not what stands there already; gives it back."""
     path = recipe.directory / LOCK_FILE
-    before = read_lock(path)
-    if before is not None:
-        require_agreement(recipe, before)
-        progress.note(f"{LOCK_FILE} is there: {len(before.models)} models, {len(before.images)} images stay as locked")
-    held = before or Lock(format=1, platform=recipe.platform, models=(), images=())
-    lock = Lock(
-        format=1,
-        platform=recipe.platform,
-        models=tuple(held.model_named(spec.name) or _model(spec, source, progress) for spec in recipe.models),
-        images=tuple(
-            held.image_asked(asked.role, asked.asked) or _image(asked, images, progress)
-            for asked in asked_images(recipe)
-        ),
-    )
-    if lock != before:
+    if read_lock(path) != lock:
         write_lock(path, lock)
     return lock
 
 
-def _model(spec: ModelSpec, source: PatientSource, progress: Progress) -> LockedModel:
-    model = source.resolve(spec)
-    told = f"{spec.repo}@{spec.revision} is commit {model.commit}, {len(model.files)} files"
-    progress.note(f"{spec.name}: not in {LOCK_FILE} yet; {told}")
-    return model
-
-
-def _image(asked: AskedImage, images: ImageSource, progress: Progress) -> LockedImage:
-    image = images.resolve_image(asked)
-    progress.note(f"{asked.asked}: not in {LOCK_FILE} yet; it is {image.value} ({image.kind})")
-    return image
-
-
-def record_digests(recipe: Recipe, lock: Lock, snapshots: Iterable[Snapshot]) -> Lock:
-    """The lock with a sha256 for every file, now that all are here; written where that is news."""
-    complete = lock.model_copy(update={"models": tuple(snapshot.model for snapshot in snapshots)})
-    if complete != lock:
-        write_lock(recipe.directory / LOCK_FILE, complete)
-    return complete
+def with_digests(lock: Lock, snapshots: Iterable[Snapshot]) -> Lock:
+    """The lock with a sha256 for every file, now that all are here."""
+    return lock.model_copy(update={"models": tuple(snapshot.model for snapshot in snapshots)})

@@ -40,7 +40,7 @@ def require_space(needs: Sequence[Need]) -> None:
     """Raise PreconditionError, naming every disk that is too small with what is needed and free there."""
     problems = []
     for group in _by_disk(needs):
-        place = _existing(group[0].path)
+        place = existing_place(group[0].path)
         stat = os.statvfs(place)
         free, needed = stat.f_bavail * stat.f_frsize, int(sum(need.size for need in group) * _OVERHEAD)
         if needed > free:
@@ -59,11 +59,11 @@ def require_space(needs: Sequence[Need]) -> None:
 def _by_disk(needs: Sequence[Need]) -> list[list[Need]]:
     groups: dict[int, list[Need]] = {}
     for need in needs:
-        groups.setdefault(_existing(need.path).stat().st_dev, []).append(need)
+        groups.setdefault(existing_place(need.path).stat().st_dev, []).append(need)
     return list(groups.values())
 
 
-def _existing(path: Path) -> Path:
+def existing_place(path: Path) -> Path:
     """``path``, or the nearest directory above it that exists."""
     path = path.absolute()
     return next(place for place in (path, *path.parents) if place.exists())

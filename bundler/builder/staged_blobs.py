@@ -48,6 +48,7 @@ class StagedBlobs:
             stated = json.loads(self._facts(path).read_bytes())
             blob = Descriptor(LAYER_ZSTD, Digest.parse(stated["digest"]), int(stated["size"]))
             if path.stat().st_size == blob.size:
+                os.utime(path)  # `bundler cache prune` goes by the last use
                 return StagedBlob(path, Compressed(diff_id, int(stated["uncompressed_size"]), blob))
         return None
 

@@ -10,9 +10,14 @@ import click
 
 from bundler.builder.build import BuildReport, BuildSettings, RehearsalMode, build_kit
 from bundler.builder.compress import Compression
+from bundler.builder.download import ModelSettings, plan_download
 from bundler.builder.engine_build.values import BuilderKind
 from bundler.builder.images import BuildOptions, SecretSource
 from bundler.builder.state import default_cache
+from bundler.builder.supply import DownloadSettings
+from bundler.cli.build_arguments import build_arg_option, pairs
+from bundler.cli.download_options import download_options
+from bundler.cli.fetch import plan_as_object, render_plan
 from bundler.cli.installer_options import json_option, progress_option
 from bundler.cli.progress import make_progress
 from bundler.cli.rehearse import EngineRehearsal
@@ -26,13 +31,10 @@ from bundler.core.errors import UsageError
 @click.option(
     "--output", type=click.Path(path_type=Path), default=Path(), help="Where the kit's directory is written [here]."
 )
-@click.option("--endpoint", metavar="URL", help="A mirror of the Hub (also HF_ENDPOINT).")
-@click.option(
-    "--ca-bundle", type=click.Path(path_type=Path), help="Authorities to trust, for downloads and inside builds."
-)
-@click.option(
-    "--build-arg", "build_args", metavar="NAME=VALUE", multiple=True, help="A build argument; may be repeated."
-)
+@click.option("--dry-run", is_flag=True, help="Show what would be downloaded, from where, and what it takes.")
+@click.option("--locked", is_flag=True, help="End if recipe.lock is missing or not what the recipe asks for.")
+@download_options
+@build_arg_option
 @click.option("--secret", "secrets", metavar="id=ID,src=FILE|env=NAME", multiple=True, help="A build secret (buildx).")
 @click.option("--wheelhouse", type=click.Path(path_type=Path), help="Wheels that each build sees as ./wheelhouse.")
 @click.option("--network", type=click.Choice(["host"]), help="Network of RUN steps; the engine's default otherwise.")
@@ -61,8 +63,9 @@ from bundler.core.errors import UsageError
 def build(  # one parameter for each option
     recipe: Path,
     output: Path,
-    endpoint: str | None,
-    ca_bundle: Path | None,
+    dry_run: bool,
+    locked: bool,
+    download: DownloadSettings,
     build_args: tuple[str, ...],
     secrets: tuple[str, ...],
     wheelhouse: Path | None,
@@ -78,39 +81,37 @@ def build(  # one parameter for each option
     mode: str,
 ) -> None:
     """Build a kit from the directory RECIPE: models, base image, app images, one checksummed tarball."""
+    progress = make_progress(mode)
+    cache = default_cache()
+    if dry_run:
+        plan = plan_download(recipe, ModelSettings(cache, download, pairs(build_args)), progress, only_locked=locked)
+        click.echo(json.dumps(plan_as_object(plan)) if as_json else render_plan(plan))
+        return
     options = BuildOptions(
         builder=cast("BuilderKind | None", builder),  # click has compared it with the choices
-        args=dict(_pair(text) for text in build_args),
+        args=pairs(build_args),
         secrets=tuple(_secret(text) for text in secrets),
-        ca_bundle=ca_bundle,
+        ca_bundle=download.ca_bundle,
         wheelhouse=wheelhouse,
         network="host" if network else None,
         no_cache=no_cache,
     )
-    cache = default_cache()
     settings = BuildSettings(
         output=output,
         cache=cache,
-        endpoint=endpoint,
+        download=download,
+        locked=locked,
         compression=Compression(level),
         rehearse=cast("RehearsalMode", rehearse),  # click has compared it with the choices
         load=load,
         lock_timeout_s=lock_timeout_s,
         engine=options,
     )
-    progress = make_progress(mode)
     rehearsal = EngineRehearsal(host, cache.rehearsals)
     report = build_kit(recipe, settings, connect(host), rehearsal, progress)
     if load:
         rehearsal.load(report.kit, progress)
     click.echo(json.dumps(as_object(report)) if as_json else render_report(report))
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not name or not equals:
-        raise UsageError(f"{text!r} is not NAME=VALUE", where="--build-arg", remedy="write --build-arg NAME=VALUE")
-    return name, value
 
 
 def _secret(text: str) -> SecretSource:
@@ -171,7 +172,7 @@ def render_report(report: BuildReport) -> str:
     models = [
         (
             model.name,
-            f"{model.repo_id}@{model.commit[:12]}",
+            f"{model.repo_id}@{model.commit[:12]}" if model.commit else model.repo_id,
             model.path,
             human_size(sum(file.size for file in model.files)),
         )

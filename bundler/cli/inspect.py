@@ -145,7 +145,7 @@ def _models_table(manifest: BundleManifest) -> str:
     rows = [
         (
             model.name,
-            f"{model.repo_id}@{model.commit[:12]}",
+            f"{model.repo_id}@{model.commit[:12]}" if model.commit else model.repo_id,
             model.license or "-",
             str(len(model.files)),
             human_size(sum(file.size for file in model.files)),

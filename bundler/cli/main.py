@@ -53,7 +53,11 @@ class Entry:
 # In the order in which people meet them: the connected host first, then the isolated one.
 COMMANDS = {
     "init": Entry("bundler.cli.init", "init", "Write a small working recipe with comments."),
+    "lint": Entry("bundler.cli.lint", "lint", "Find what would reach for the network when a service runs."),
+    "lock": Entry("bundler.cli.lock", "lock", "Write what a recipe resolves to now: commits, sizes, digests."),
+    "fetch": Entry("bundler.cli.fetch", "fetch", "Download the models of a recipe, without building."),
     "build": Entry("bundler.cli.build", "build", "Build a kit from a recipe."),
+    "cache": Entry("bundler.cli.cache", "cache", "List, verify, repair or prune what was downloaded."),
     "inspect": Entry("bundler.cli.inspect", "inspect", "Show the images, models, layers and sizes of a bundle."),
     "verify": Entry("bundler.cli.verify", "verify", "Read every byte of a kit and compare it with its checksums."),
     "install": Entry("bundler.cli.install", "install", "Bring a kit into the container engine of this host."),

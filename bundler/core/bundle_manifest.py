@@ -34,16 +34,24 @@ class ModelFile:
 
 @dataclass(frozen=True)
 class BundledModel:
-    """A model as it stands in the images; ``revision`` was asked for, ``commit`` is what it resolved to."""
+    """A model as it stands in the images; ``revision`` was asked for, ``commit`` is what it resolved to.
+
+    ``commit`` is None for files of plain addresses, which their digests alone identify.
+    """
 
     name: str
     repo_id: str
     revision: str
-    commit: str
+    commit: Optional[str]
     path: str
     layout: str
     license: Optional[str]
     files: tuple[ModelFile, ...]
+
+    @property
+    def told(self) -> str:
+        """The model for people: ``OWNER/NAME@COMMIT``, or its repo alone where there is no commit."""
+        return f"{self.repo_id}@{self.commit}" if self.commit else self.repo_id
 
 
 @dataclass(frozen=True)
@@ -265,12 +273,19 @@ def _parse_model(fields: Fields) -> BundledModel:
         name=fields.text("name", _NAME),
         repo_id=fields.text("repo_id"),
         revision=fields.text("revision"),
-        commit=fields.text("commit", re.compile(r"[0-9a-f]{40}")),
+        commit=_parse_commit(fields),
         path=path,
         layout=fields.choice("layout", LAYOUTS),
         license=fields.optional_text("license"),
         files=tuple(ModelFile(*_parse_file(item)) for item in fields.objects("files")),
     )
+
+
+def _parse_commit(fields: Fields) -> Optional[str]:
+    commit = fields.optional_text("commit", re.compile(r"[0-9a-f]{40}"))
+    if commit is None and fields.text("layout") == "hub-cache":
+        raise fields.refused("commit", "a Hub cache has a commit")
+    return commit
 
 
 def _parse_file(fields: Fields) -> tuple[str, int, Digest]:

@@ -43,9 +43,9 @@ class Fields:
             raise self.refused(key, f"{value!r} is not of the form {pattern.pattern}")
         return value
 
-    def optional_text(self, key: str) -> Optional[str]:
-        """A string, or None where the key is absent or null."""
-        return None if self._value.get(key) is None else self.text(key)
+    def optional_text(self, key: str, pattern: Optional[re.Pattern[str]] = None) -> Optional[str]:
+        """A string, matched as a whole by ``pattern`` where one is given, or None where the key is absent or null."""
+        return None if self._value.get(key) is None else self.text(key, pattern)
 
     def choice(self, key: str, choices: Sequence[str]) -> str:
         """One of ``choices``."""

@@ -3,8 +3,9 @@
     with Hub([HubRepo("org/model", directory)]) as hub:
         HfApi(endpoint=hub.endpoint).snapshot_download("org/model")
 
-It answers the model API, ``resolve``, and below ``/lfs/`` on a second port (the "CDN") what lies in Git LFS, for
-addresses that are signed and expire. Faults are planned as data (`testbed.hub_faults`), requests are recorded.
+It answers the model API, ``resolve``, git (``<endpoint>/git/<repo>.git``, with LFS), and below ``/lfs/`` on a second
+port (the "CDN") what lies in Git LFS, for addresses that are signed and expire. Faults are planned as data
+(`testbed.hub_faults`), requests are recorded.
 From a shell: ``PYTHONPATH=scripts python -m testbed.hub --repo NAME=DIR --port 0`` prints its address.
 """
 
@@ -15,37 +16,23 @@ import hashlib
 import hmac
 import secrets
 import signal
-import socket
 import ssl
+import tempfile
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import cast
 from urllib.parse import quote
 
 from testbed.hub_faults import Fault, FaultPlan, Kind
+from testbed.hub_git import write_repository
+from testbed.hub_line import Line, SilentHost
 from testbed.hub_repo import HubFile, HubRepo, Snapshot
+from testbed.hub_seen import Record, Seen
+from testbed.hub_server import Server
 
 __all__ = ["Fault", "Hub", "HubRepo", "Kind", "Seen", "Snapshot"]
-
-
-@dataclass
-class Seen:
-    """One request as it came in, and what became of it: ``sent`` counts the bytes of the body that left."""
-
-    server: str  # "hub" or "cdn"
-    method: str
-    path: str
-    query: str
-    range: str | None
-    authorized: bool
-    status: int = 0
-    sent: int = 0
 
 
 class Hub:
@@ -53,6 +40,9 @@ class Hub:
 
     ``tokens`` are the valid access tokens, ``link_ttl_s`` how long a CDN address lives, ``page_size`` how many
     entries a page of a tree listing has, ``tls`` a context with a certificate when it is to speak HTTPS.
+    ``bytes_per_s`` limits each connection's answers, ``all_bytes_per_s`` the sum of them. ``cdn_host`` is the CDN's
+    address on loopback, ``cdn_base`` that of another server that has its files. A ``direct`` Hub has no CDN, as
+    mirrors have none; one with ``basic_auth`` (user and password) stands behind it; ``cookie`` is set by its answers.
     """
 
     def __init__(
@@ -67,23 +57,35 @@ class Hub:
         page_size: int = 1000,
         faults: Sequence[Fault] = (),
         tls: ssl.SSLContext | None = None,
+        bytes_per_s: int | None = None,
+        all_bytes_per_s: int | None = None,
+        cdn_host: str | None = None,
+        cdn_base: str | None = None,
+        direct: bool = False,
+        basic_auth: tuple[str, str] | None = None,
+        cookie: str | None = None,
     ) -> None:
         from testbed.hub_answers import CdnHandler, HubHandler  # noqa: PLC0415 - the handlers' types need this class
 
         self.tokens, self.link_ttl_s, self.page_size = frozenset(tokens), link_ttl_s, page_size
         self.faults = FaultPlan(list(faults))
         self.stopping = threading.Event()
-        self._seen: list[Seen] = []
+        self.bytes_per_s, self.line = bytes_per_s, Line(all_bytes_per_s)
+        self.direct, self.basic_auth, self.cookie = direct, basic_auth, cookie
+        self._record = Record()
         self._lock = threading.Lock()
+        self._silent: SilentHost | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._secret = secrets.token_bytes(32)
         self._repos: dict[str, HubRepo] = {}
         self._refs: dict[tuple[str, str], Snapshot] = {}
         self._blobs: dict[tuple[str, str, str], HubFile] = {}
         for repo in repos:
             self.add(repo)
-        self._servers = [_Server(self, (host, port), HubHandler, tls), _Server(self, (host, cdn_port), CdnHandler, tls)]
-        scheme = "https" if tls else "http"
-        self.endpoint, self.cdn = (f"{scheme}://{host}:{server.server_address[1]}" for server in self._servers)
+        places = ((host, port, HubHandler), (cdn_host or host, cdn_port, CdnHandler))
+        self._servers = [Server(self, (name, number), handler, tls) for name, number, handler in places]
+        self.endpoint, self.cdn = (server.address for server in self._servers)
+        self.cdn_base = cdn_base or self.cdn
 
     def __enter__(self) -> Hub:
         for server in self._servers:
@@ -104,6 +106,10 @@ class Hub:
             server.shutdown()
             server.server_close()
             server.break_connections()
+        if self._silent:
+            self._silent.close()
+        if self._folder:
+            self._folder.cleanup()
 
     # -- content
 
@@ -117,7 +123,12 @@ class Hub:
         """Move a branch to what ``directory`` holds now; former commits stay. Returns the new commit."""
         snapshot = Snapshot.of(directory)
         self._remember(repo_id, branch, snapshot)
+        self.faults.strikes(Kind.MOVED)
         return snapshot.commit
+
+    def forget(self, repo_id: str, commit: str) -> None:
+        """Know a commit no more, as after a history was written anew and cleaned up."""
+        self._refs = {key: held for key, held in self._refs.items() if key[0] != repo_id or held.commit != commit}
 
     def commit(self, repo_id: str, revision: str = "main") -> str:
         """The 40-hex commit of a branch. Raises KeyError for one that is not served."""
@@ -139,6 +150,20 @@ class Hub:
         """The LFS file that a CDN address names."""
         return self._blobs.get((repo_id, sha256, path))
 
+    def lfs_object(self, repo_id: str, sha256: str) -> HubFile | None:
+        """The LFS file of that content, whatever its path."""
+        return next(
+            (file for (repo, found, _), file in self._blobs.items() if (repo, found) == (repo_id, sha256)), None
+        )
+
+    def git(self, repo_id: str) -> Path:
+        """A bare git repository with all branches and commits of today."""
+        with self._lock:
+            self._folder = self._folder or tempfile.TemporaryDirectory(prefix="testbed-hub-git-")
+            path = Path(self._folder.name) / f"{repo_id.replace('/', '--')}.git"
+            write_repository(path, {name: snapshot for (repo, name), snapshot in self._refs.items() if repo == repo_id})
+            return path
+
     def _remember(self, repo_id: str, branch: str, snapshot: Snapshot) -> None:
         self._refs[repo_id, branch] = self._refs[repo_id, snapshot.commit] = snapshot
         for file in snapshot.files.values():
@@ -151,7 +176,7 @@ class Hub:
         """An address on the CDN for an LFS file, valid for ``link_ttl_s``."""
         path = f"/lfs/{repo_id}/{file.sha256}/{quote(file.path)}"
         expires = f"{time.time() + self.link_ttl_s:.3f}"
-        return f"{self.cdn}{path}?Expires={expires}&Signature={self._signature(path, expires)}"
+        return f"{self.cdn_base}{path}?Expires={expires}&Signature={self._signature(path, expires)}"
 
     def signature_holds(self, path: str, expires: str, signature: str) -> bool:
         """Whether this server signed that (still encoded) path and the time has not come."""
@@ -162,62 +187,40 @@ class Hub:
     def _signature(self, path: str, expires: str) -> str:
         return hmac.new(self._secret, f"{path}\n{expires}".encode(), hashlib.sha256).hexdigest()
 
+    # -- faults
+
+    @property
+    def silent(self) -> SilentHost:
+        """An address where nothing answers; its ``knocks`` are counted."""
+        with self._lock:
+            self._silent = self._silent or SilentHost()
+            return self._silent
+
+    def detour(self, kind: Kind, place: str, target: str) -> str:
+        """Where a redirect leads that does not lead on; ``target`` is the path and query that were asked for."""
+        if kind is Kind.NO_ANSWER:
+            return f"http://{self.silent.address}{target}"
+        if kind is Kind.NO_NAME:
+            return f"http://cdn.invalid{target}"  # RFC 2606, 2: never resolves
+        return f"{self.cdn if place == 'cdn' else self.endpoint}{target}"
+
     # -- record
 
     def record(self, seen: Seen) -> None:
         """Note a request; the handler goes on to fill in status and bytes."""
-        with self._lock:
-            self._seen.append(seen)
+        self._record.add(seen)
 
     def requests(self, path: str = "", *, method: str | None = None, server: str | None = None) -> list[Seen]:
         """The requests so far whose path contains ``path``, the earliest first."""
-        with self._lock:
-            found = [seen for seen in self._seen if path in seen.path]
-        return [seen for seen in found if method in (None, seen.method) and server in (None, seen.server)]
+        return self._record.found(path, method, server)
+
+    def sent(self) -> int:
+        """Bytes of all bodies so far."""
+        return sum(seen.sent for seen in self.requests())
 
     def forget_requests(self) -> None:
         """Begin the record anew."""
-        with self._lock:
-            self._seen.clear()
-
-
-class _Server(ThreadingHTTPServer):
-    """Knows its open connections, so that closing it leaves no keep-alive connection that still answers."""
-
-    daemon_threads = True
-    request_queue_size = 64
-
-    def __init__(
-        self, hub: Hub, address: tuple[str, int], handler: type[BaseHTTPRequestHandler], tls: ssl.SSLContext | None
-    ) -> None:
-        self.hub = hub
-        self._tls = tls
-        self._open: set[socket.socket] = set()
-        self._open_lock = threading.Lock()
-        super().__init__(address, handler)
-
-    def finish_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
-        request = cast("socket.socket", request)  # of a stream server it is one
-        if self._tls:  # here, in the connection's own thread: a slow handshake must not hold up the others
-            request = self._tls.wrap_socket(request, server_side=True)
-        with self._open_lock:
-            self._open.add(request)
-        try:
-            super().finish_request(request, client_address)
-        finally:
-            with self._open_lock:
-                self._open.discard(request)
-            if self._tls:
-                request.close()
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes away in the middle is what this server is for, not news."""
-
-    def break_connections(self) -> None:
-        with self._open_lock:
-            for connection in self._open:
-                with suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
+        self._record.clear()
 
 
 def _arguments() -> argparse.Namespace:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Union
 
 #: What the Hub puts into Git LFS in a repository without a `.gitattributes` of its own.
 LFS_PATTERNS = ("*.bin", "*.gguf", "*.h5", "*.msgpack", "*.onnx", "*.ot", "*.pt", "*.pth", "*.safetensors", "*.tflite")
@@ -55,24 +56,24 @@ class Snapshot:
         return cls(commit=_commit_id(folders[""]), files=files, folders=folders)
 
     @property
-    def licence(self) -> str | None:
-        """The licence that the model card's front matter names, if it has one."""
+    def card(self) -> dict[str, str]:
+        """The plain lines of the model card's front matter: its licence, its library, …"""
         card = self.files.get("README.md")
-        return _front_matter(card.source.read_text("utf-8")).get("license") if card else None
+        return _front_matter(card.source.read_text("utf-8")) if card else {}
 
 
 @dataclass(frozen=True)
 class HubRepo:
     """A model repository: ``directory`` is branch ``main``, ``branches`` are further branches and tags.
 
-    A ``gated`` or ``private`` repository opens to the tokens in ``readers`` alone. ``former_names`` are answered
+    A ``gated`` (True is "manual") or ``private`` one opens to the tokens in ``readers`` alone. ``former_names`` are answered
     with a redirect, as after a rename.
     """
 
     repo_id: str
     directory: Path
     branches: Mapping[str, Path] = field(default_factory=dict)
-    gated: bool = False
+    gated: Union[bool, str] = False
     private: bool = False
     readers: frozenset[str] = frozenset()
     former_names: tuple[str, ...] = ()
@@ -88,6 +89,11 @@ def git_id(kind: str, content: bytes) -> str:
     return hashlib.sha1(f"{kind} {len(content)}\0".encode() + content, usedforsecurity=False).hexdigest()
 
 
+def lfs_pointer(sha256: str, size: int) -> bytes:
+    """What git holds in the place of a file that is in LFS."""
+    return f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n".encode()
+
+
 def _hub_file(directory: Path, path: Path, patterns: Iterable[str]) -> HubFile:
     name, size = path.relative_to(directory).as_posix(), path.stat().st_size
     if size <= LFS_ABOVE and not any(fnmatchcase(name, p) or fnmatchcase(path.name, p) for p in patterns):
@@ -96,7 +102,7 @@ def _hub_file(directory: Path, path: Path, patterns: Iterable[str]) -> HubFile:
     with path.open("rb") as stream:
         for chunk in iter(lambda: stream.read(_CHUNK), b""):
             sha256.update(chunk)
-    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256.hexdigest()}\nsize {size}\n".encode()
+    pointer = lfs_pointer(sha256.hexdigest(), size)
     return HubFile(name, path, size, git_id("blob", pointer), sha256.hexdigest(), len(pointer))
 
 

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from bundler.builder.hub.part import Part
 from testbed.engines import DOCKER_20, DOCKER_26_CONTAINERD, EngineKind, RunningEngine
 from testbed.hub_faults import Fault, Kind
 from tests.stalling_proxy import stalling_proxy
-from tests.support.build_site import BuildSite, build_site, images_in
+from tests.support.build_site import BuildSite, build_site, fetched_files, images_in
 from tests.support.watched_build import in_step, watched
 
 MODEL_SIZE = 16 << 20
@@ -72,7 +73,7 @@ def test_an_output_that_is_too_small(site: BuildSite, tmp_path: Path) -> None:
         require_refused(done.returncode, done.stderr, "there is not enough disk space", "12 MiB are free", "the kit")
         needed = re.search(r"(\d+) MiB are needed", done.stderr)
         assert needed and int(needed[1]) > 16
-        assert site.hub.requests("/resolve/") == []
+        assert fetched_files(site.hub) == []
         assert not (place / "kits").exists()
 
 
@@ -89,7 +90,7 @@ def test_a_cache_that_is_too_small(site: BuildSite, tmp_path: Path) -> None:
         site.hub.forget_requests()
         done = site.run("--rehearse", "off", env={"XDG_CACHE_HOME": str(place)})
         require_refused(done.returncode, done.stderr, "8 MiB are free: models to be fetched (16 MiB)", "XDG_CACHE_HOME")
-        assert site.hub.requests("/resolve/") == []
+        assert fetched_files(site.hub) == []
 
 
 def test_needs_on_one_disk_are_summed(site: BuildSite, tmp_path: Path) -> None:
@@ -106,7 +107,7 @@ def test_an_engine_without_room_for_the_rehearsal(start_engine: Callable[..., Ru
         before = standing(engine)
         done = site.run()
         require_refused(done.returncode, done.stderr, "the rehearsal in the engine", str(engine.data_root))
-        assert site.hub.requests("/resolve/") == []
+        assert fetched_files(site.hub) == []
         assert standing(engine) == before
         assert not site.output.exists()
 
@@ -137,18 +138,22 @@ def test_the_output_fills_up(site: BuildSite, tmp_path: Path, step: str, leave_s
 def test_the_cache_fills_up(site: BuildSite, tmp_path: Path) -> None:
     with disk(tmp_path / "disk", 64 * MIB) as place:
         site.hub.faults.clear()
-        site.hub.faults.add(Fault("/lfs/*", Kind.STALL, times=1, after=1000, stall_s=3))
+        site.hub.faults.add(Fault("/lfs/*", Kind.SLOW, times=None, bytes_per_s=MIB))
         cache = {"XDG_CACHE_HOME": str(place / "cache")}
         with watched(site, "--rehearse", "off", env=cache) as build:
-            build.wait_for(lambda event: event["event"] == "task" and "model.safetensors" in event["label"])
-            filler = fill(place, 4 * MIB)
+            build.wait_for(lambda event: event["event"] == "task" and event["label"] == "tiny" and event["done"] > 0)
+            filler = fill(place, 2 * MIB)
             require_refused(build.end(), build.complaint, "a model cannot be kept: No space left", str(place))
-        assert not list(place.rglob("*.part"))
+        (part,) = (path for path in (place / "cache/bundler/partial").iterdir() if not path.suffix)
+        assert Part(part).here() > 0, "what came is kept, journalled"
         filler.unlink()
+        site.hub.faults.clear()
         site.hub.forget_requests()
         done = site.run("--rehearse", "off", env=cache)
         assert done.returncode == 0, done.stderr
-        assert {seen.path.rpartition("/")[2] for seen in site.hub.requests("/resolve/")} == {"model.safetensors"}
+        assert fetched_files(site.hub) == ["model.safetensors"]
+        assert sum(seen.sent for seen in site.hub.requests("/lfs/", method="GET")) < MODEL_SIZE
+        assert not list((place / "cache/bundler/partial").iterdir())
 
 
 def test_the_engine_fills_up_while_images_are_built(start_engine: Callable[..., RunningEngine], tmp_path: Path) -> None:

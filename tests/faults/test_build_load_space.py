@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from testbed.engines import DOCKER_20, RunningEngine
-from tests.support.build_site import build_site, images_in
+from tests.support.build_site import build_site, fetched_files, images_in
 
 MIB = 1 << 20
 
@@ -20,7 +20,7 @@ def test_an_engine_without_room_for_the_images(start_engine: Callable[..., Runni
         assert done.returncode == 10, done.stderr
         assert "there is not enough disk space" in done.stderr
         assert "the images in the engine" in done.stderr and str(engine.data_root) in done.stderr
-        assert site.hub.requests("/resolve/") == []
+        assert fetched_files(site.hub) == []
         assert images_in(engine) == before
         assert not site.output.exists()
         done = site.run("--rehearse", "off")

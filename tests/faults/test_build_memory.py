@@ -15,6 +15,7 @@ import pytest
 
 from testbed.engines import RunningEngine
 from tests.support.build_site import REPO, BuildSite, build_site
+from tests.support.safetensors_files import HEAD_SIZE, safetensors_head
 
 LIMIT = 256 << 20
 GIB = 1 << 30
@@ -25,10 +26,12 @@ COPIES = 3.5
 
 
 def write_weights(path: Path, size: int) -> None:
-    """Bytes that do not compress, made quickly."""
+    """Bytes that do not compress, made quickly; they are safetensors."""
     block = os.urandom(BLOCK_SIZE)
     with path.open("wb") as stream:
-        for _ in range(size // BLOCK_SIZE):
+        stream.write(safetensors_head(size))
+        stream.write(block[HEAD_SIZE:])
+        for _ in range(1, size // BLOCK_SIZE):
             stream.write(block)
 
 

@@ -49,3 +49,15 @@ def test_both_ways_end_well_and_leave_nothing(tmp_path: Path) -> None:
     assert float(taken[1][-1]) < 0.02, "an update carries the application alone into the engine"
     assert all(float(row[2].split()[0]) > 3.0 for row in rows(done.stdout, "bytes carried"))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.engine  # root alone installs nginx
+def test_downloads_are_compared_and_nothing_is_left(tmp_path: Path) -> None:
+    options = ["--size", "8", "--runs", "1", "--work", str(tmp_path)]
+    argv = [sys.executable, str(ROOT / "scripts/bench_steps"), "download", *options]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"`./scripts/bench download {' '.join(options)}`" in done.stdout
+    for way in ("bundler auto", "bundler hf_transfer", "snapshot_download", "hf_transfer alone", "curl"):
+        assert [float(row[-1]) > 0 for row in rows(done.stdout, way)] == [True, True]
+    assert not list(tmp_path.iterdir())

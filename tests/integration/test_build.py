@@ -48,6 +48,25 @@ def test_a_second_build_of_the_same_images_gives_the_same_bundle(docker20: Runni
 
 
 @pytest.mark.engine
+def test_sources_that_look_for_the_hub_end_the_build(docker20: RunningEngine, tmp_path: Path) -> None:
+    with build_site(tmp_path, docker20) as site:
+        (site.recipe / "app.txt").write_text("import nltk\nnltk.download('punkt')\n")
+        dockerfile = site.recipe / "Dockerfile"
+        dockerfile.write_text(dockerfile.read_text().replace("/srv/app.txt", "/srv/app.py"))
+        done = site.run("--rehearse", "off")
+        assert done.returncode == 9, done.stderr
+        assert "small:1.0.0:/srv/app.py:2:1: fetches: nltk.download" in done.stderr
+
+        (site.recipe / "load.py").write_text("import nltk\nnltk.download('punkt')\n")
+        site.hub.forget_requests()
+        done = site.run("--rehearse", "off")
+        assert done.returncode == 9, done.stderr
+        assert "load.py:2:1: fetches: nltk.download" in done.stderr
+        assert site.hub.requests() == [], "sources are looked at before anything is fetched"
+        assert not site.kit.exists()
+
+
+@pytest.mark.engine
 def test_load_brings_the_composed_images_in_under_their_names(docker20: RunningEngine, tmp_path: Path) -> None:
     with build_site(tmp_path, docker20) as site:
         try:

@@ -34,6 +34,7 @@ from bundler.core.errors import BuildError, EngineError, PreconditionError
 from bundler.core.progress import SilentProgress
 from bundler.core.reference import Reference
 from testbed.engines import RunningEngine
+from tests.support.build_site import images_in
 
 MODELS = (PurePosixPath("/app/models/minilm"),)
 OUTSIDE = "busybox:1.36"
@@ -508,13 +509,13 @@ def test_an_image_of_others_from_the_engine_is_not_pulled(one: Callable[[str], S
     locked = engine.resolve_image(name, None)
     assert (locked.role, locked.kind) == ("image", "registry-digest")
     site.engine.docker("rmi", name)
-    before = site.engine.docker("images", "--digests", "--no-trunc")
+    before = images_in(site.engine)
     lock = Lock(format=1, platform="linux/amd64", models=(), images=(locked,))
     for known, command in ((None, f"docker pull {name}"), (lock, f"docker pull {name[:-2]}@{locked.value}")):
         with pytest.raises(EngineError, match="is not in the engine") as caught:
             engine.resolve_image(name, known)
         assert f"`{command}`" in caught.value.remedy and "from: registry" in caught.value.remedy
-    assert site.engine.docker("images", "--digests", "--no-trunc") == before
+    assert images_in(site.engine) == before
 
 
 def test_a_locked_image_that_is_gone_is_an_error(one: Callable[[str], Site]) -> None:

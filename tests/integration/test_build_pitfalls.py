@@ -19,7 +19,7 @@ from testbed import TestbedError
 from testbed.engines import RunningEngine
 from testbed.hub import Hub
 from testbed.hub_repo import HubRepo
-from tests.support.build_site import BUSYBOX, REPO, BuildSite, build_site, write_model
+from tests.support.build_site import BUSYBOX, REPO, BuildSite, build_site, fetched_files, write_model
 from tests.support.handmade import HandLayer, file_layer, make_image, shell_layer
 from tests.support.kit_reading import config_of, image_named, layers_of, members_of, open_whole
 
@@ -174,7 +174,7 @@ def test_a_model_file_that_engines_would_read_as_an_order(docker20: RunningEngin
         error = refused(site)
         assert "model tiny, acme/tiny@" in error["where"]
         assert [problem for problem in error["problems"] if "sub/.wh.config.json" in problem["what"]]
-        assert not [seen for seen in hub.requests() if "/resolve/" in seen.path], "refused before anything is fetched"
+        assert fetched_files(hub) == [], "refused before anything is fetched"
         recipe = json.loads((site.recipe / "recipe.yaml").read_text())
         recipe["models"][0]["exclude"] = ["*.wh.*"]
         (site.recipe / "recipe.yaml").write_text(json.dumps(recipe))

@@ -30,7 +30,8 @@ BASE = (
     "RUN echo 'svc:x:10001:10001::/:/bin/sh' > /etc/passwd\nENV OS=1\nLABEL maker=person\n"
 )
 APP = (
-    "FROM {base}\nWORKDIR /app\nCOPY app.txt main.txt\nENV HF_HUB_OFFLINE=0 OWN=yes\nEXPOSE 8080\n"
+    "FROM {base}\nWORKDIR /app\nCOPY app.txt main.txt\n"
+    "# bundler: allow env-online the finished image says otherwise, whatever stands here\nENV HF_HUB_OFFLINE=0 OWN=yes\nEXPOSE 8080\n"
     'HEALTHCHECK --interval=9s CMD true\nUSER svc\nENTRYPOINT ["cat"]\nCMD ["/app/main.txt"]\n'
 )
 SECOND = "FROM {base}\nRUN echo two > /srv/two\n"

@@ -6,7 +6,6 @@ Kits are a few MB, a build takes seconds; what a test wants otherwise it changes
 from __future__ import annotations
 
 import os
-import random
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from testbed.engines import RunningEngine
 from testbed.hub import Hub
 from testbed.hub_repo import HubRepo
 from testbed.images import busybox_image
+from tests.support.safetensors_files import safetensors_file
 
 REPO = "acme/tiny"
 BUSYBOX = "busybox-test:1"
@@ -42,10 +42,10 @@ DOCKERFILE = 'FROM small:base\nCOPY app.txt /srv/app.txt\nUSER 10001\nCMD ["cat"
 
 
 def write_model(directory: Path, size: int = 300_000, seed: int = 1) -> Path:
-    """A repo of a few files; the weights are ``size`` random bytes that a seed decides."""
+    """A repo of a few files; the weights have ``size`` bytes, random ones that a seed decides."""
     directory.mkdir(parents=True)
     (directory / "config.json").write_text('{"hidden_size": 8}\n')
-    (directory / "model.safetensors").write_bytes(random.Random(seed).randbytes(size))
+    safetensors_file(directory / "model.safetensors", size, seed)
     (directory / "LICENSE").write_text("Do as you like.\n")
     (directory / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
     (directory / ".gitattributes").write_text("*.safetensors filter=lfs diff=lfs merge=lfs -text\n")
@@ -124,6 +124,12 @@ def build_site(root: Path, engine: RunningEngine, model_size: int = 300_000) -> 
     busybox_image(engine, BUSYBOX)
     with Hub([HubRepo(REPO, repo)]) as hub:
         yield BuildSite(root, engine, hub)
+
+
+def fetched_files(hub: Hub) -> list[str]:
+    """Files of models that were asked for; terms and cards are read to make a lock."""
+    names = {seen.path.rpartition("/")[2] for seen in hub.requests("/resolve/")}
+    return sorted(names - {"LICENSE", "README.md"})
 
 
 def images_in(engine: RunningEngine) -> list[str]:

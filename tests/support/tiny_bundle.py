@@ -105,7 +105,7 @@ def _packed(writer: BundleWriter, entries: tuple[Entry, ...]) -> Compressed:
 
 
 def _foundation(tiny: Tiny, packed: list[Compressed]) -> Foundation:
-    model = PlacedModel(packed[0].layer("model", "m"), "m", "org/m", "c" * 40, tiny.model.path)
+    model = PlacedModel(packed[0].layer("model", "m"), "m", f"org/m@{'c' * 40}", tiny.model.path)
     return Foundation((model,), exported("base", (packed[1].layer("os"),)))
 
 

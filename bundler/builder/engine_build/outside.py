@@ -92,7 +92,7 @@ class OutsideImages:
             raise BuildError(
                 f"{locked.asked} is locked as {locked.value}, which the engine does not hold",
                 where=self._client.address,
-                remedy="load that image into the engine, or remove its entry from recipe.lock to take today's",
+                remedy="load that image into the engine, or take today's: `bundler lock RECIPE --upgrade`",
             )
         self._require_platform(found, locked.asked)
         return found

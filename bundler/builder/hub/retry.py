@@ -9,25 +9,41 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 Result = TypeVar("Result")
+#: So many bytes more than ever before, and a download has advanced.
+ADVANCE_BYTES = 64 << 10
 
 
 class Clock(Protocol):
-    """The edge to time, so that tests wait for nothing."""
+    """The edge to time and chance, so that tests wait for nothing."""
+
+    def now(self) -> float:
+        """Seconds since some moment."""
 
     def sleep(self, seconds: float) -> None:
         """Let ``seconds`` pass."""
 
+    def chance(self) -> float:
+        """A number from 0 to 1."""
+
 
 class SystemClock:
-    """Real time."""
+    """Real time, and the generator of ``random``."""
+
+    def now(self) -> float:
+        """Seconds since some moment."""
+        return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
         """Let ``seconds`` pass."""
         time.sleep(seconds)
 
+    def chance(self) -> float:
+        """A number from 0 to 1."""
+        return random.random()  # noqa: S311 - spreads load, keeps no secret
+
 
 class TransientError(Exception):
-    """An attempt failed in a way that may pass: a timeout, a cut, a busy server, a wrong digest."""
+    """An attempt failed in a way that may pass: a timeout, a cut, a busy server, a name that is not found now."""
 
     def __init__(self, what: str, retry_after_s: float | None = None) -> None:
         super().__init__(what)
@@ -35,33 +51,41 @@ class TransientError(Exception):
 
 
 class ExhaustedError(Exception):
-    """Every attempt failed; ``attempts`` counts them, the cause is the last one's."""
+    """The budget is used up; ``attempts`` counts all of them, the cause is the last one's."""
 
-    def __init__(self, attempts: int, last: TransientError) -> None:
+    def __init__(self, attempts: int, last: TransientError, *, in_time: bool = True) -> None:
         super().__init__(str(last))
         self.attempts = attempts
+        self.in_time = in_time
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """Attempts at one file, and the pause between them: ``first_delay_s`` times ``factor`` for each further one.
+    """How patient a download is.
 
-    ``jitter`` is the part of the pause (0 to 1) that is left to chance. A server's own ``Retry-After`` is honoured up
-    to ``longest_delay_s``. ``stall_s`` is how long an attempt may stand still.
+    ``attempts`` in a row may bring nothing; one that advances (`ADVANCE_BYTES`) begins the count anew. The pause after
+    the first is ``first_delay_s``, times ``factor`` after each further one, at most ``longest_delay_s``; ``jitter`` is
+    the part of it (0 to 1) that is left to chance. A server's ``Retry-After`` is waited for even where it is longer,
+    within ``deadline_s``, the longest time for one file with all of its attempts. ``timeout_s`` is the longest wait
+    for a connection or for the next byte, ``stall`` the bytes per second below which a connection over
+    ``stall_window_s`` counts as stalled.
     """
 
-    attempts: int = 3
-    first_delay_s: float = 10.0
+    attempts: int = 10
+    first_delay_s: float = 1.0
     factor: float = 2.0
-    jitter: float = 0.2
-    longest_delay_s: float = 120.0
-    stall_s: float = 60.0
+    jitter: float = 0.25
+    longest_delay_s: float = 60.0
+    deadline_s: float = 24 * 3600.0
+    timeout_s: float = 20.0
+    stall: int = 1024
+    stall_window_s: float = 30.0
 
-    def delay_s(self, failed: int, asked_s: float | None) -> float:
-        """Seconds to wait after the attempt number ``failed`` (from 1)."""
-        planned = self.first_delay_s * self.factor ** (failed - 1)
-        planned *= 1 + self.jitter * (2 * random.random() - 1)  # noqa: S311 - spreads load, keeps no secret
-        return min(max(planned, asked_s or 0.0), self.longest_delay_s)
+    def delay_s(self, failed: int, asked_s: float | None, chance: float) -> float:
+        """Seconds to wait after ``failed`` attempts in a row (from 1)."""
+        planned = min(self.first_delay_s * self.factor ** min(failed - 1, 64), self.longest_delay_s)
+        planned *= 1 + self.jitter * (2 * chance - 1)
+        return max(planned, asked_s or 0.0)
 
 
 def retried(
@@ -69,19 +93,27 @@ def retried(
     policy: RetryPolicy,
     clock: Clock,
     on_failure: Callable[[int, TransientError, float], None],
+    advanced: Callable[[], int] = lambda: 0,
 ) -> Result:
     """Call ``action`` until it gives a result.
 
-    Only TransientError is worth another attempt; after the last one ExhaustedError is raised. ``on_failure`` hears of
-    each failed attempt: its number, why, and the seconds until the next.
+    Only TransientError is worth another attempt; when the budget is used up, ExhaustedError is raised. ``on_failure``
+    hears of each failed attempt: its number, why, and the seconds until the next. ``advanced`` says how many bytes are
+    here by now.
     """
-    for attempt in range(1, policy.attempts + 1):
+    began, total, in_a_row, mark = clock.now(), 0, 0, advanced()
+    while True:
         try:
             return action()
         except TransientError as error:
-            if attempt == policy.attempts:
-                raise ExhaustedError(attempt, error) from error
-            pause_s = policy.delay_s(attempt, error.retry_after_s)
-            on_failure(attempt, error, pause_s)
+            total += 1
+            if (here := advanced()) - mark >= ADVANCE_BYTES:
+                mark, in_a_row = here, 0
+            in_a_row += 1
+            if in_a_row >= policy.attempts:
+                raise ExhaustedError(total, error) from error
+            pause_s = policy.delay_s(in_a_row, error.retry_after_s, clock.chance())
+            if clock.now() + pause_s - began > policy.deadline_s:
+                raise ExhaustedError(total, error, in_time=False) from error
+            on_failure(total, error, pause_s)
             clock.sleep(pause_s)
-    raise ValueError("a policy needs one attempt at least")

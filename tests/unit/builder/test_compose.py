@@ -28,7 +28,7 @@ def layer(name: str, kind: str = "os") -> Layer:
 
 def model(name: str = "m") -> PlacedModel:
     made = dataclasses.replace(layer(name, "model"), model=name)
-    return PlacedModel(made, name, f"org/{name}", "c" * 40, PurePosixPath(f"/app/models/{name}"))
+    return PlacedModel(made, name, f"org/{name}@{'c' * 40}", PurePosixPath(f"/app/models/{name}"))
 
 
 def engine_image(name: str, history: list[str], config: dict[str, Any] | None = None, **top: object) -> Stack:

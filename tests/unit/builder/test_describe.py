@@ -8,15 +8,15 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from bundler.builder.describe import FinishedImage, created_time, describe_bundle, describe_checks, describe_model
-from bundler.builder.lock import LockedFile, LockedModel
 from bundler.builder.model_tree import ModelTree, TreeFile
-from bundler.builder.recipe import ModelSpec
 from bundler.builder.recipe_file import load_recipe
+from bundler.builder.recipe_models import ModelSpec
 from bundler.core.bundle_manifest import PayloadFile, parse_bundle_manifest, render_bundle_manifest
 from bundler.core.digest import Digest
 from bundler.core.errors import UsageError
 from bundler.core.oci import render_plain_manifest
 from tests.support.handmade import file_layer, make_image
+from tests.support.locked import license_of, locked_model
 
 RECIPE = """\
 format: 1
@@ -73,20 +73,13 @@ def test_a_bundle_is_described_from_its_parts_and_read_back_equal(directory: Pat
     recipe = load_recipe(directory)
     file = TreeFile("config.json", 3, Digest.of(b"{}\n"), b"{}\n")
     tree = ModelTree("tiny", PurePosixPath("/m/tiny"), 0, 0, (file,))
-    locked = LockedModel(
-        name="tiny",
-        repo_id="acme/tiny",
-        canonical_id="acme/tiny",
-        revision="main",
-        commit="a1" * 20,
-        include=(),
-        exclude=(),
-        license="mit",
-        files=(LockedFile(path="config.json", size=3, sha256=file.sha256.hex, git_sha1=None),),
-    )
+    locked = locked_model("tiny", license=license_of("mit"))
     spec = ModelSpec.model_validate({"name": "tiny", "repo": "acme/tiny", "path": "/m/tiny"})
     model = describe_model(spec, locked, tree)
     assert (model.commit, model.path, model.license) == ("a1" * 20, "/m/tiny", "mit")
+    assert describe_model(spec, locked_model("tiny", commit=None), tree).told == "owner/tiny"
+    named = locked_model("tiny", license=license_of("other", name="acme-terms"))
+    assert describe_model(spec, named, tree).license == "acme-terms"
     images = [make_image(f"small:{tag}", [file_layer("etc/os", b"os")]) for tag in ("base", "1", "2")]
     finished = [FinishedImage(image, "app", ()) for image in images]
     payload = [PayloadFile("compose.yaml", 4, Digest.of(b"a: 1"))]

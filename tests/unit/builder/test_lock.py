@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from bundler.builder.agreement import asked_images, disagreements, require_agreement
+from bundler.builder.agreement import asked_images, disagreements, missing_in, require_agreement, require_complete
 from bundler.builder.lock import LOCK_FILE, Lock, LockedFile, LockedImage, LockedModel, read_lock, write_lock
 from bundler.builder.recipe import Recipe
 from bundler.builder.recipe_file import load_recipe
 from bundler.core.digest import Digest
 from bundler.core.errors import RecipeError
+from tests.support.locked import COMMIT
+from tests.support.locked import locked_file as file
+from tests.support.locked import locked_model as model
 
-COMMIT = "a1" * 20
 RECIPE = """\
 format: 1
 name: quick
@@ -30,25 +32,6 @@ base: { dockerfile: Dockerfile.base, tag: "quick:base" }
 apps: [ { dockerfile: Dockerfile, tag: "quick:1" } ]
 images: [ { image: "postgres:17", from: registry } ]
 """
-
-
-def file(path: str = "config.json", **changes: Any) -> LockedFile:
-    return LockedFile(**{"path": path, "size": 3, "sha256": None, "git_sha1": "b" * 40, **changes})
-
-
-def model(name: str, **changes: Any) -> LockedModel:
-    values: dict[str, Any] = {
-        "name": name,
-        "repo_id": f"owner/{name}",
-        "canonical_id": f"owner/{name}",
-        "revision": "main",
-        "commit": COMMIT,
-        "include": (),
-        "exclude": (),
-        "license": None,
-        "files": (file(),),
-    }
-    return LockedModel(**{**values, **changes})
 
 
 def image(role: str, asked: str) -> LockedImage:
@@ -252,28 +235,29 @@ def test_each_disagreement(recipe: Recipe, changes: dict[str, Any], where: str, 
     assert found[0].remedy
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"models": lock().models[1:]}, {"models": ()}, {"images": lock().images[:2]}, {"models": (), "images": ()}],
-)
-def test_what_a_lock_lacks_is_no_disagreement(recipe: Recipe, changes: dict[str, Any]) -> None:
-    assert disagreements(recipe, lock(**changes)) == []
-
-
-def test_order_counts_among_the_models_that_both_have(tmp_path: Path, recipe: Recipe) -> None:
-    assert [each.name for each in recipe.models] == ["one", "two"]
-    text = recipe.file.read_text()
-    recipe.file.write_text(text.replace("models:\n", "models:\n  - { name: new, repo: owner/new, path: /m/new }\n"))
-    assert disagreements(load_recipe(tmp_path), lock()) == []
-    (found,) = disagreements(load_recipe(tmp_path), lock(models=tuple(reversed(lock().models))))
-    assert "in the order one, two, in the lock two, one" in found.what
-
-
 def test_disagreement_is_an_error_that_says_how_to_go_on(recipe: Recipe) -> None:
     with pytest.raises(RecipeError) as caught:
-        require_agreement(recipe, lock(platform="linux/arm64", models=tuple(reversed(lock().models))))
-    assert len(caught.value.problems) == 2
-    assert "recipe.lock" in caught.value.remedy and "build again" in caught.value.remedy
+        require_agreement(recipe, lock(platform="linux/arm64", images=()))
+    assert [each.where for each in caught.value.problems] == ["recipe.yaml:4"]
+    assert f"bundler lock {recipe.directory}" in caught.value.remedy
+
+
+def test_what_a_lock_lacks_is_no_disagreement_and_is_named(recipe: Recipe) -> None:
+    lacking = lock(models=(model("one", include=("*.json",)),), images=lock().images[1:2])
+    require_agreement(recipe, lacking)
+    missing = missing_in(recipe, lacking)
+    assert [spec.name for spec in missing.models] == ["two"]
+    assert [each.asked for each in missing.images] == ["busybox:1", "postgres:17"]
+    with pytest.raises(RecipeError, match="lacks") as caught:
+        require_complete(recipe, lacking)
+    assert [each.where for each in caught.value.problems] == ["recipe.yaml:7", "Dockerfile.base:2", "recipe.yaml:10"]
+
+
+def test_images_that_were_left_open_are_missing(recipe: Recipe) -> None:
+    left_open = lock(images=None)
+    require_agreement(recipe, left_open)
+    assert len(missing_in(recipe, left_open).images) == 3
+    require_complete(recipe, lock())
 
 
 def test_an_entry_twice_is_refused() -> None:

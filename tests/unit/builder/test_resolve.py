@@ -8,18 +8,20 @@ from pathlib import Path
 import pytest
 
 from bundler.builder.agreement import AskedImage
-from bundler.builder.hub.retry import RetryPolicy, TransientError
-from bundler.builder.hub.snapshot import Snapshot
-from bundler.builder.hub.source import Address
-from bundler.builder.lock import LOCK_FILE, LockedFile, LockedImage, LockedModel, read_lock
-from bundler.builder.recipe import BuildSpec, ModelSpec, Recipe
+from bundler.builder.hub.fetch import Snapshot
+from bundler.builder.hub.store import ModelStore
+from bundler.builder.lock import LOCK_FILE, Lock, LockedImage, LockedModel, write_lock
+from bundler.builder.lock_changes import changes
+from bundler.builder.recipe import BuildSpec, Recipe
 from bundler.builder.recipe_file import load_recipe
-from bundler.builder.resolve import PatientSource, record_digests, resolve, with_arguments
+from bundler.builder.recipe_models import ModelSpec
+from bundler.builder.resolve import Upgrade, keep_lock, locked, relock, resolve, with_arguments, with_digests
 from bundler.core.digest import Digest
-from bundler.core.errors import DownloadError, EngineError, RecipeError
+from bundler.core.errors import EngineError, RecipeError, UsageError
 from bundler.core.progress import SilentProgress
+from tests.support.locked import COMMIT, locked_file, locked_model
 
-COMMIT = "a1" * 20
+LATER = "c3" * 20
 RECIPE = """\
 format: 1
 name: quick
@@ -34,36 +36,23 @@ apps: [ { dockerfile: Dockerfile, tag: "quick:1" } ]
 
 
 class Shelf:
-    """A source in memory whose branches all stand at ``commit``; the first ``busy`` questions are not answered."""
+    """Models in memory; the commit is what ``commit`` says now."""
 
-    name = "a shelf"
-
-    def __init__(self, busy: int = 0, commit: str = COMMIT) -> None:
-        self.busy = busy
+    def __init__(self, commit: str = COMMIT) -> None:
         self.commit = commit
         self.asked: list[str] = []
 
-    def resolve(self, wanted: ModelSpec) -> LockedModel:
-        self.asked.append(wanted.name)
-        if len(self.asked) <= self.busy:
-            raise TransientError("HTTP 503", retry_after_s=7)
-        return LockedModel(
-            name=wanted.name,
-            repo_id=wanted.repo,
-            canonical_id=wanted.repo,
-            revision=wanted.revision,
+    def resolve(self, spec: ModelSpec) -> LockedModel:
+        self.asked.append(spec.name)
+        files = (locked_file(), locked_file(f"of-{self.commit[:2]}.json"))
+        return locked_model(
+            spec.name,
+            revision=spec.revision,
+            include=spec.include,
+            exclude=spec.exclude,
             commit=self.commit,
-            include=wanted.include,
-            exclude=wanted.exclude,
-            license=None,
-            files=(LockedFile(path="config.json", size=3, sha256=None, git_sha1="b" * 40),),
+            files=files,
         )
-
-    def address(self, model: LockedModel, file: LockedFile) -> Address:
-        raise AssertionError("nothing is fetched to resolve")
-
-    def read(self, model: LockedModel, file: LockedFile, sink: object) -> None:
-        raise AssertionError("nothing is fetched to resolve")
 
 
 class Gallery:
@@ -80,24 +69,6 @@ class Gallery:
         return LockedImage(role=asked.role, asked=asked.asked, kind="image-id", value=Digest.of(asked.asked.encode()))
 
 
-class Listener(SilentProgress):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-
-class Waiting:
-    def __init__(self) -> None:
-        self.slept: list[float] = []
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-
-
 @pytest.fixture
 def recipe(tmp_path: Path) -> Recipe:
     (tmp_path / "recipe.yaml").write_text(RECIPE)
@@ -106,42 +77,62 @@ def recipe(tmp_path: Path) -> Recipe:
     return load_recipe(tmp_path)
 
 
-def patient(shelf: Shelf, clock: Waiting | None = None) -> PatientSource:
-    policy = RetryPolicy(attempts=3, first_delay_s=1, jitter=0)
-    return PatientSource(shelf, policy, SilentProgress(), clock or Waiting())
+def resolved(recipe: Recipe, shelf: Shelf, gallery: Gallery | None) -> Lock:
+    return keep_lock(recipe, resolve(recipe, shelf, gallery, SilentProgress()))
+
+
+def relocked(recipe: Recipe, shelf: Shelf, gallery: Gallery, *names: str, everything: bool = False) -> tuple[str, ...]:
+    upgrade = Upgrade(None if everything else frozenset(names))
+    before, after = relock(recipe, upgrade, shelf, gallery, SilentProgress())
+    keep_lock(recipe, after)
+    return changes(before, after)
 
 
 def test_a_lock_is_made_where_there_is_none_and_used_where_there_is_one(recipe: Recipe) -> None:
     shelf, gallery = Shelf(), Gallery()
-    made = resolve(recipe, patient(shelf), gallery, SilentProgress())
+    made = resolved(recipe, shelf, gallery)
     assert shelf.asked == ["one", "two"]
     assert gallery.asked == ["os:recipe"]
     written = (recipe.directory / LOCK_FILE).read_bytes()
     assert json.loads(written)["models"][1]["commit"] == COMMIT
-    again = resolve(recipe, patient(shelf), gallery, SilentProgress())
+    again = resolved(recipe, shelf, gallery)
     assert again == made
     assert (shelf.asked, gallery.asked) == (["one", "two"], ["os:recipe"])
     assert (recipe.directory / LOCK_FILE).read_bytes() == written
 
 
-def test_a_busy_source_is_asked_again(recipe: Recipe) -> None:
-    shelf, clock = Shelf(busy=2), Waiting()
-    resolve(recipe, patient(shelf, clock), Gallery(), SilentProgress())
-    assert shelf.asked == ["one", "one", "one", "two"]
-    assert clock.slept == [7, 7]
+def test_what_a_lock_lacks_is_added_and_the_rest_stays(recipe: Recipe) -> None:
+    made = resolved(recipe, Shelf(), Gallery())
+    write_lock(recipe.directory / LOCK_FILE, made.model_copy(update={"models": made.models[1:], "images": ()}))
+    shelf, gallery = Shelf(commit=LATER), Gallery()
+    filled = resolved(recipe, shelf, gallery)
+    assert (shelf.asked, gallery.asked) == (["one"], ["os:recipe"])
+    assert [model.commit for model in filled.models] == [LATER, COMMIT]
+    assert [model.name for model in filled.models] == ["one", "two"]
 
 
-def test_no_answer_is_an_error_that_names_model_and_tries_and_writes_nothing(recipe: Recipe) -> None:
-    with pytest.raises(DownloadError, match=r"model one: no answer .* in 3 attempts \(HTTP 503\)") as caught:
-        resolve(recipe, patient(Shelf(busy=99)), Gallery(), SilentProgress())
-    assert caught.value.where == "owner/one@main at a shelf"
-    assert not (recipe.directory / LOCK_FILE).exists()
+def test_models_alone_leave_the_images_open_until_somebody_asks_for_them(recipe: Recipe) -> None:
+    shelf = Shelf()
+    assert resolved(recipe, shelf, None).images is None
+    with pytest.raises(RecipeError, match="lacks"):
+        locked(recipe)
+    assert [image.asked for image in resolved(recipe, shelf, Gallery()).images or ()] == ["os:recipe"]
+    assert shelf.asked == ["one", "two"]
+    assert locked(recipe).images is not None
 
 
 def test_an_image_that_cannot_be_had_leaves_no_lock(recipe: Recipe) -> None:
     with pytest.raises(EngineError):
-        resolve(recipe, patient(Shelf()), Gallery(empty=True), SilentProgress())
+        resolved(recipe, Shelf(), Gallery(empty=True))
     assert not (recipe.directory / LOCK_FILE).exists()
+
+
+def test_nothing_but_the_lock_is_used_where_that_was_asked_for(recipe: Recipe) -> None:
+    with pytest.raises(RecipeError, match="there is no lock") as caught:
+        locked(recipe)
+    assert "bundler lock" in caught.value.remedy
+    made = resolved(recipe, Shelf(), Gallery())
+    assert locked(recipe) == made
 
 
 def test_arguments_of_the_command_line_decide_about_images(recipe: Recipe) -> None:
@@ -151,83 +142,65 @@ def test_arguments_of_the_command_line_decide_about_images(recipe: Recipe) -> No
     assert changed.base.args == {"A": "given", "B": "2"}
     assert changed.apps[0].args == {"A": "given", "B": "2"}
     gallery = Gallery()
-    resolve(changed, patient(Shelf()), gallery, SilentProgress())
+    resolved(changed, Shelf(), gallery)
     assert gallery.asked == ["os:given"]
     with pytest.raises(RecipeError, match="disagree"):
-        resolve(recipe, patient(Shelf()), gallery, SilentProgress())
+        resolved(recipe, Shelf(), gallery)
 
 
-def without(recipe: Recipe, section: str, place: int) -> None:
-    """Do what the error says: remove one entry of the lock."""
-    path = recipe.directory / LOCK_FILE
-    document = json.loads(path.read_bytes())
-    del document[section][place]
-    path.write_text(json.dumps(document))
+# -- moving on
 
 
-def test_a_removed_entry_is_taken_anew_and_the_others_stay_although_all_branches_moved(recipe: Recipe) -> None:
-    made = resolve(recipe, patient(Shelf()), Gallery(), SilentProgress())
-    recipe.file.write_text(RECIPE.replace("revision: v2", "revision: v3"))
-    changed = load_recipe(recipe.directory)
-    moved = Shelf(commit="b2" * 20)
-    with pytest.raises(RecipeError) as caught:
-        resolve(changed, patient(moved), Gallery(), SilentProgress())
-    assert "remove the entry from recipe.lock" in caught.value.problems[0].remedy
-    assert moved.asked == []
-    without(recipe, "models", 1)
-    gallery, told = Gallery(), Listener()
-    lock = resolve(changed, patient(moved), gallery, told)
-    assert (moved.asked, gallery.asked) == (["two"], [])
-    assert (lock.models[0], lock.images) == (made.models[0], made.images)
-    assert (lock.models[1].revision, lock.models[1].commit) == ("v3", moved.commit)
-    assert any(note.startswith("two: not in recipe.lock yet") for note in told.notes)
-    assert read_lock(recipe.directory / LOCK_FILE) == lock
+def test_relocking_takes_what_the_recipe_says_now_and_keeps_what_agrees(recipe: Recipe) -> None:
+    resolved(recipe, Shelf(), Gallery())
+    (recipe.directory / "recipe.yaml").write_text(RECIPE.replace("revision: v2", "revision: v3"))
+    now = load_recipe(recipe.directory)
+    with pytest.raises(RecipeError, match="disagrees"):
+        resolved(now, Shelf(), Gallery())
+    shelf, gallery = Shelf(commit=LATER), Gallery()
+    assert relocked(now, shelf, gallery) == (
+        "two: revision v2 -> v3",
+        f"two: commit {COMMIT} -> {LATER}",
+        "two:   - of-a1.json, 3 bytes",
+        "two:   + of-c3.json, 3 bytes",
+    )
+    assert (shelf.asked, gallery.asked) == (["two"], [])
+    assert relocked(now, shelf, gallery) == ()
 
 
-def test_a_removed_image_is_taken_anew(recipe: Recipe) -> None:
-    made = resolve(recipe, patient(Shelf()), Gallery(), SilentProgress())
-    without(recipe, "images", 0)
-    moved, gallery, told = Shelf(commit="b2" * 20), Gallery(), Listener()
-    assert resolve(recipe, patient(moved), gallery, told) == made
-    assert (moved.asked, gallery.asked) == ([], ["os:recipe"])
-    assert any(note.startswith("os:recipe: not in recipe.lock yet") for note in told.notes)
+def test_an_upgrade_moves_one_model_or_everything(recipe: Recipe) -> None:
+    resolved(recipe, Shelf(), Gallery())
+    shelf, gallery = Shelf(commit=LATER), Gallery()
+    assert relocked(recipe, shelf, gallery) == ()
+    assert relocked(recipe, shelf, gallery, "one")[0] == f"one: commit {COMMIT} -> {LATER}"
+    assert (shelf.asked, gallery.asked) == (["one"], [])
+    assert relocked(recipe, shelf, gallery, everything=True)[0] == f"two: commit {COMMIT} -> {LATER}"
+    assert (shelf.asked, gallery.asked) == (["one", "one", "two"], ["os:recipe"])
 
 
-def test_a_new_model_is_added_in_the_order_of_the_recipe(recipe: Recipe) -> None:
-    made = resolve(recipe, patient(Shelf()), Gallery(), SilentProgress())
-    recipe.file.write_text(RECIPE.replace("models:\n", "models:\n  - { name: new, repo: owner/new, path: /m/new }\n"))
-    moved = Shelf(commit="b2" * 20)
-    lock = resolve(load_recipe(recipe.directory), patient(moved), Gallery(empty=True), SilentProgress())
-    assert moved.asked == ["new"]
-    assert [model.name for model in lock.models] == ["new", "one", "two"]
-    assert lock.models[1:] == made.models
-
-
-def test_what_cannot_be_added_leaves_the_lock_as_it_was(recipe: Recipe) -> None:
-    resolve(recipe, patient(Shelf()), Gallery(), SilentProgress())
-    without(recipe, "models", 0)
-    before = (recipe.directory / LOCK_FILE).read_bytes()
-    with pytest.raises(DownloadError):
-        resolve(recipe, patient(Shelf(busy=99)), Gallery(), SilentProgress())
-    assert (recipe.directory / LOCK_FILE).read_bytes() == before
+def test_a_model_that_is_gone_is_dropped_and_one_that_is_unknown_is_refused(recipe: Recipe) -> None:
+    resolved(recipe, Shelf(), Gallery())
+    (recipe.directory / "recipe.yaml").write_text(
+        RECIPE.replace("  - { name: one, repo: owner/one, path: /m/one }\n", "")
+    )
+    now = load_recipe(recipe.directory)
+    assert relocked(now, Shelf(), Gallery()) == (f"one: gone, was owner/one@{COMMIT}",)
+    with pytest.raises(UsageError, match="no model 'one'") as caught:
+        relocked(now, Shelf(), Gallery(), "one")
+    assert "two" in caught.value.remedy
 
 
 def test_digests_are_recorded_once_they_are_known(recipe: Recipe) -> None:
-    lock = resolve(recipe, patient(Shelf()), Gallery(), SilentProgress())
-    path = recipe.directory / LOCK_FILE
-    unchanged = [Snapshot(model, Path("x")) for model in lock.models]
+    lock = resolved(recipe, Shelf(), Gallery())
+    path, store = recipe.directory / LOCK_FILE, ModelStore(recipe.directory)
     before = path.stat().st_mtime_ns
-    assert record_digests(recipe, lock, unchanged) == lock
+    assert keep_lock(recipe, with_digests(lock, [Snapshot(model, store) for model in lock.models])) == lock
     assert path.stat().st_mtime_ns == before
     known = [
-        Snapshot(
-            model.model_copy(
-                update={"files": tuple(file.model_copy(update={"sha256": "c" * 64}) for file in model.files)}
-            ),
-            Path("x"),
-        )
+        model.model_copy(update={"files": tuple(file.model_copy(update={"sha256": "c" * 64}) for file in model.files)})
         for model in lock.models
     ]
-    complete = record_digests(recipe, lock, known)
+    complete = keep_lock(recipe, with_digests(lock, [Snapshot(model, store) for model in known]))
     assert {file.sha256 for model in complete.models for file in model.files} == {"c" * 64}
-    assert resolve(recipe, patient(Shelf(busy=99)), Gallery(empty=True), SilentProgress()) == complete
+    assert locked(recipe) == complete
+    assert changes(lock, complete) == ()

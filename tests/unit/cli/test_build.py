@@ -8,19 +8,20 @@ import pytest
 from click.testing import CliRunner
 
 from bundler.cli import build as command
+from bundler.cli.build_arguments import pairs
 from bundler.cli.main import cli
 from bundler.core.errors import UsageError
 
 
 def test_a_pair_keeps_what_stands_behind_its_first_equals_sign() -> None:
-    assert command._pair("A=b=c") == ("A", "b=c")
-    assert command._pair("A=") == ("A", "")
+    assert pairs(["A=b=c"]) == {"A": "b=c"}
+    assert pairs(["A="]) == {"A": ""}
 
 
 @pytest.mark.parametrize("text", ["A", "=b", ""])
 def test_what_is_no_pair(text: str) -> None:
     with pytest.raises(UsageError, match="is not NAME=VALUE") as caught:
-        command._pair(text)
+        pairs([text])
     assert caught.value.exit_code == 2
 
 

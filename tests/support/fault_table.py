@@ -1,0 +1,37 @@
+"""What the rows of the fault table share: how an error is judged, and how a row gets into what is printed at the end."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from bundler.core.errors import BundlerError
+from tests.support.fault_rows import Refused
+
+Outcome = Callable[[str, int, str], None]
+
+
+@pytest.fixture
+def outcome(record_property: Callable[[str, object], None]) -> Outcome:
+    """Notes a row of the table that is printed at the end: fault, how often it struck, what came of it."""
+
+    def note(fault: str, struck: int, what: str) -> None:
+        record_property("fault table", (fault, struck, what))
+
+    return note
+
+
+def refusal(action: Callable[[], object], must: Refused) -> str:
+    """The error's text as a person sees it, after it was found to be the right one."""
+    with pytest.raises(BundlerError) as caught:
+        action()
+    error = caught.value
+    told = str(error)
+    assert error.exit_code == must.exit_code, told
+    assert re.search(must.sentence, told), told
+    assert error.where, told
+    assert error.remedy, told
+    assert "Signature=" not in told, "an address that is signed opens the file to whoever reads the log"
+    return " / ".join(told.splitlines())
