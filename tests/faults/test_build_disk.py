@@ -144,14 +144,15 @@ def test_the_cache_fills_up(site: BuildSite, tmp_path: Path) -> None:
             build.wait_for(lambda event: event["event"] == "task" and event["label"] == "tiny" and event["done"] > 0)
             filler = fill(place, 2 * MIB)
             require_refused(build.end(), build.complaint, "a model cannot be kept: No space left", str(place))
-        (part,) = (path for path in (place / "cache/bundler/partial").iterdir() if not path.suffix)
+        # Small files, known by their git ids, may have been met on their way too.
+        (part,) = (path for path in (place / "cache/bundler/partial").glob("sha256-*") if not path.suffix)
         assert Part(part).here() > 0, "what came is kept, journalled"
         filler.unlink()
         site.hub.faults.clear()
         site.hub.forget_requests()
         done = site.run("--rehearse", "off", env=cache)
         assert done.returncode == 0, done.stderr
-        assert fetched_files(site.hub) == ["model.safetensors"]
+        assert "model.safetensors" in fetched_files(site.hub)
         assert sum(seen.sent for seen in site.hub.requests("/lfs/", method="GET")) < MODEL_SIZE
         assert not list((place / "cache/bundler/partial").iterdir())
 
