@@ -13,6 +13,7 @@ from typing import Any, Optional
 from bundler.core.bundle_manifest import BundleManifest, parse_bundle_manifest
 from bundler.core.check_result import CheckResult
 from bundler.core.digest import Digest
+from bundler.core.egress import parse_no_egress
 from bundler.core.errors import BundleError
 from bundler.core.json_fields import Fields
 from bundler.core.reference import Reference
@@ -159,7 +160,7 @@ def parse_receipt(document: Mapping[str, Any], where: str) -> Receipt:
 def _parse_engine(fields: Fields) -> EngineFacts:
     """What a receipt keeps of an engine; places and sizes are not kept, they change."""
     texts = {key: fields.text(key) for key in ("name", "version", "api_version", "platform", "store", "engine_id")}
-    return EngineFacts(**texts, data_root=None, free_size=None, peak_factor=0.0, kept_factor=0.0)
+    return EngineFacts(**texts, data_root=None, free_size=None, peak_factor=0.0, kept_factor=0.0, same_host=True)
 
 
 def _parse_image(fields: Fields) -> InstalledImage:
@@ -173,10 +174,12 @@ def _parse_image(fields: Fields) -> InstalledImage:
 
 
 def _parse_check(fields: Fields) -> CheckResult:
+    no_egress = fields.optional_object("no_egress")  # receipts of before have none
     return CheckResult(
         name=fields.text("name"),
         kind=fields.choice("kind", ("models", "run")),
         passed=fields.flag("passed"),
         detail=fields.text("detail"),
         seconds=fields.seconds("seconds"),
+        no_egress=parse_no_egress(no_egress) if no_egress else None,
     )
