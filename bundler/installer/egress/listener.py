@@ -5,9 +5,11 @@ The kernel keeps frames until they are read, so nothing is lost between the wire
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Optional
 
@@ -17,13 +19,14 @@ from bundler.installer.egress.processes import Processes
 
 _OUTGOING = 4  # PACKET_OUTGOING: what the outer end itself said
 _FRAME_SIZE = 65536
-_WAKE_S = 0.2
+_WAKE_MS = 200
 #: What is sent last is read this much later at most.
 _SETTLE_S = 0.1
 #: Of one kind of attempt, as often is its process looked up; more kinds than these are not told apart any more.
 _LOOKUPS, _KINDS = 20, 1000
 
 _Key = tuple[str, str, Optional[int], Optional[str]]
+_MORE: _Key = ("more", "other addresses", None, None)
 
 
 @dataclass
@@ -43,13 +46,15 @@ class Listener:
 
     def __init__(self, reader: socket.socket, processes: Processes, innocent: frozenset[str]) -> None:
         self._reader = reader
+        self._poll = select.poll()
+        self._poll.register(reader, select.POLLIN)
         self._processes = processes
         self._innocent = innocent
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # whoever holds it sees no frame that is read and not yet counted
         self._seen: dict[_Key, _Seen] = {}
         self._ended = threading.Event()
         self._failed: Optional[OSError] = None
-        reader.settimeout(_WAKE_S)
+        reader.setblocking(False)
         self._thread = threading.Thread(target=self._listen, name="egress-listener", daemon=True)
         self._thread.start()
 
@@ -65,33 +70,42 @@ class Listener:
         Raises OSError where the wire could not be read any more: then nothing is known.
         """
         with self._lock:
-            if self._failed is not None:
-                raise self._failed
-            return tuple(
-                _attempt(key, seen, since) for key, seen in sorted(self._seen.items(), key=lambda item: item[1].first)
-            )
+            return self._told(since)
 
     def collect(self, since: float) -> tuple[Attempt, ...]:
-        """What was tried up to now, once what is on its way has come; what comes later counts anew."""
+        """What was tried up to now, once what is on its way has come and is read; what comes later counts anew."""
         time.sleep(_SETTLE_S)
-        found = self.attempts(since)
-        with self._lock:
-            self._seen.clear()
-        return found
+        while True:
+            with self._lock:
+                if self._failed is not None or not self._poll.poll(0):
+                    found = self._told(since)
+                    self._seen.clear()
+                    return found
+            time.sleep(_SETTLE_S / 10)  # lets the thread have the lock
+
+    def _told(self, since: float) -> tuple[Attempt, ...]:
+        if self._failed is not None:
+            raise self._failed
+        return tuple(_attempt(key, seen, since) for key, seen in self._seen.items())
 
     def _listen(self) -> None:
         while not self._ended.is_set():
-            try:
-                frame, address = self._reader.recvfrom(_FRAME_SIZE)
-            except socket.timeout:
-                continue
-            except OSError as error:
+            if self._poll.poll(_WAKE_MS):
                 with self._lock:
-                    self._failed = error
-                return
-            packet = None if address[2] == _OUTGOING else read_frame(frame)
-            if packet is not None and not self._is_innocent(packet):
-                self._note(packet, time.monotonic())
+                    try:
+                        self._read()
+                    except OSError as error:
+                        self._failed = error
+                        return
+
+    def _read(self) -> None:
+        """Take all frames that wait."""
+        with suppress(BlockingIOError):
+            while True:
+                frame, address = self._reader.recvfrom(_FRAME_SIZE)
+                packet = None if address[2] == _OUTGOING else read_frame(frame)
+                if packet is not None and not self._is_innocent(packet):
+                    self._note(packet, time.monotonic())
 
     def _is_innocent(self, packet: Packet) -> bool:
         """A question for this host's own names leads nowhere else; resolvers differ in whether they ask it."""
@@ -101,26 +115,20 @@ class Listener:
         return name in self._innocent or name == "localhost" or name.endswith(".localhost")
 
     def _note(self, packet: Packet, now: float) -> None:
-        name = packet.question.name if packet.question else None
-        key = (packet.protocol, packet.address, packet.port, name)
-        with self._lock:
-            if key not in self._seen and len(self._seen) >= _KINDS:
-                key = ("more", "other addresses", None, None)
-            seen = self._seen.setdefault(key, _Seen(now))
-            seen.count += 1
-            if packet.question:
-                seen.questions.add(packet.question.kind)
-            looked_up = packet.source_port in seen.told_ports or seen.lookups >= _LOOKUPS
-        if not looked_up:
-            self._look_up(packet, seen)
-
-    def _look_up(self, packet: Packet, seen: _Seen) -> None:
+        key = (packet.protocol, packet.address, packet.port, packet.question.name if packet.question else None)
+        if key not in self._seen and len(self._seen) >= _KINDS:
+            key = _MORE
+        seen = self._seen.setdefault(key, _Seen(now))
+        seen.count += 1
+        if packet.question:
+            seen.questions.add(packet.question.kind)
+        if packet.source_port in seen.told_ports or seen.lookups >= _LOOKUPS:
+            return
+        seen.lookups += 1
         sender = self._processes.sender(packet)
-        with self._lock:
-            seen.lookups += 1
-            if sender is not None:
-                seen.told_ports.add(packet.source_port)
-                seen.processes[sender] = None
+        if sender is not None:
+            seen.told_ports.add(packet.source_port)
+            seen.processes[sender] = None
 
 
 def _attempt(key: _Key, seen: _Seen, since: float) -> Attempt:
