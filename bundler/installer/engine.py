@@ -26,7 +26,7 @@ class EngineFacts:
 
     ``engine_id`` names this installation of the engine, so that receipts are not taken for another one's.
     ``peak_factor`` and ``kept_factor`` say how many bytes of its data root one byte of an uncompressed layer takes
-    while it is loaded and afterwards, as measured for this store. ``same_host``: its containers run on this host.
+    while it is loaded and afterwards, as measured for this store.
     """
 
     name: str
@@ -39,7 +39,6 @@ class EngineFacts:
     free_size: Optional[int]
     peak_factor: float
     kept_factor: float
-    same_host: bool = True
 
 
 @dataclass(frozen=True)

@@ -160,7 +160,7 @@ def parse_receipt(document: Mapping[str, Any], where: str) -> Receipt:
 def _parse_engine(fields: Fields) -> EngineFacts:
     """What a receipt keeps of an engine; places and sizes are not kept, they change."""
     texts = {key: fields.text(key) for key in ("name", "version", "api_version", "platform", "store", "engine_id")}
-    return EngineFacts(**texts, data_root=None, free_size=None, peak_factor=0.0, kept_factor=0.0, same_host=True)
+    return EngineFacts(**texts, data_root=None, free_size=None, peak_factor=0.0, kept_factor=0.0)
 
 
 def _parse_image(fields: Fields) -> InstalledImage:

@@ -46,8 +46,6 @@ class Listener:
 
     def __init__(self, reader: socket.socket, processes: Processes, innocent: frozenset[str]) -> None:
         self._reader = reader
-        self._poll = select.poll()
-        self._poll.register(reader, select.POLLIN)
         self._processes = processes
         self._innocent = innocent
         self._lock = threading.Lock()  # whoever holds it sees no frame that is read and not yet counted
@@ -77,7 +75,7 @@ class Listener:
         time.sleep(_SETTLE_S)
         while True:
             with self._lock:
-                if self._failed is not None or not self._poll.poll(0):
+                if self._failed is not None or not self._waiting(0):
                     found = self._told(since)
                     self._seen.clear()
                     return found
@@ -90,13 +88,19 @@ class Listener:
 
     def _listen(self) -> None:
         while not self._ended.is_set():
-            if self._poll.poll(_WAKE_MS):
+            if self._waiting(_WAKE_MS):
                 with self._lock:
                     try:
                         self._read()
                     except OSError as error:
                         self._failed = error
                         return
+
+    def _waiting(self, timeout_ms: int) -> bool:
+        """Whether a frame waits; an object that polls serves one thread, so each call has its own."""
+        poll = select.poll()
+        poll.register(self._reader, select.POLLIN)
+        return bool(poll.poll(timeout_ms))
 
     def _read(self) -> None:
         """Take all frames that wait."""

@@ -18,7 +18,7 @@ from typing import Optional
 from bundler.installer.egress.packets import Packet
 
 _PROC = Path("/proc")
-_TABLES = {"TCP": ("tcp", "tcp6"), "ICMP": ("icmp", "raw"), "ICMPv6": ("icmp6", "raw6")}
+_TABLES = {"TCP": ("tcp", "tcp6"), "ICMP": ("icmp",), "ICMPv6": ("icmp6",)}
 _UDP_TABLES = ("udp", "udp6")
 _PORT_FIELD, _INODE_FIELD = 1, 9
 _SHOWN_COMMAND = 80

@@ -95,7 +95,9 @@ def _listening(engine: Engine, stack: ExitStack) -> tuple[Holder, Listener]:
     except EngineRefusedError as error:
         raise _NotHere(f"the engine does not run the container that holds the network: {error.message}") from error
     if not _is_here(holder):
-        raise _NotHere("the engine's processes are not seen from here: its name space of process ids is another one")
+        raise _NotHere(
+            "the engine's processes are not seen from here: it is on another host, or in a name space of its own"
+        )
     try:
         processes = Processes(holder.pid)
         reader = lay_wire(Path("/proc", str(holder.pid), "ns", "net"))
@@ -108,8 +110,6 @@ def _listening(engine: Engine, stack: ExitStack) -> tuple[Holder, Listener]:
 
 def _hindrance(facts: EngineFacts) -> str:
     """What is known to be in the way before anything is tried; empty where nothing is."""
-    if not facts.same_host:
-        return "the engine runs on another host"
     if os.geteuid() != 0:
         return "root's rights are needed to listen, and this is another user"
     return "" if can_hold(facts.platform) else f"there is no holder for {facts.platform}"
