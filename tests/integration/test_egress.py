@@ -73,7 +73,7 @@ def test_honest_services_are_silent(debian: tuple[DockerEngine, Digest]) -> None
     require_silent(run_all(*debian, DEBIAN_HONEST))
 
 
-@pytest.mark.parametrize("first_act", ["a static program's first act", "a shell's first act"])
+@pytest.mark.parametrize("first_act", ["a static program's first act", "a shell's child"])
 def test_a_first_act_is_named_50_of_50_times(caller: tuple[DockerEngine, Digest], first_act: str) -> None:
     leak = QUICK_LEAKS[first_act]
     results = run_all(*caller, {f"{number}": leak.command for number in range(50)})
@@ -82,12 +82,12 @@ def test_a_first_act_is_named_50_of_50_times(caller: tuple[DockerEngine, Digest]
 
 
 def test_what_is_told_names_how_often_and_what_it_means(caller: tuple[DockerEngine, Digest]) -> None:
-    script = "for n in 1 2 3; do busybox nslookup -type=a huggingface.co; done >/dev/null 2>&1; true"
+    script = "busybox nslookup -type=a huggingface.co >/dev/null 2>&1; true"
     result = run_all(*caller, {"asks": sh(script)})["asks"]
     assert result.no_egress is not None
     (attempt,) = result.no_egress.attempts
     assert (attempt.protocol, attempt.address, attempt.question) == ("DNS", "192.0.2.53", "A")
-    assert attempt.count >= 3
+    assert attempt.count >= 2  # it asks again by itself
     assert "some code looks for a model on the Hub" in result.detail
     assert result.detail.startswith("tried to call out: DNS: asked for huggingface.co (A), ")
 
@@ -96,9 +96,9 @@ def test_a_check_does_not_answer_for_the_one_before(caller: tuple[DockerEngine, 
     results = run_all(
         *caller,
         {
-            "bad": sh("busybox nslookup a.example; true"),
+            "bad": sh("busybox nslookup -type=a a.example; true"),
             "good": sh("sleep 0.2"),
-            "worse": sh("busybox nslookup b.example; true"),
+            "worse": sh("busybox nslookup -type=a b.example; true"),
         },
     )
     assert [result.passed for result in results.values()] == [False, True, False]
@@ -108,7 +108,7 @@ def test_a_check_does_not_answer_for_the_one_before(caller: tuple[DockerEngine, 
 def test_install_refuses_what_calls_out_and_its_papers_say_so(docker20: RunningEngine, tmp_path: Path) -> None:
     with site_at(docker20, tmp_path / "state") as site:
         before = site.standing()
-        calls = ("/bin/sh", "-c", "nslookup huggingface.co >/dev/null; echo hello")
+        calls = ("/bin/sh", "-c", "nslookup -type=a huggingface.co >/dev/null; echo hello")
         with pytest.raises(CheckError) as caught:
             site.install(make_bundle(tmp_path / "bad", command=calls))
         assert site.standing() == before

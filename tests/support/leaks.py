@@ -8,16 +8,15 @@ from tests.support.calling_out import Leak, python, sh
 QUICK_LEAKS = {
     "a static program's first act": Leak(("/leak", "x", "y"), "UDP", "192.0.2.1", 9),
     "a shell's first act": Leak(sh("busybox nc -w 1 198.51.100.7 8080 </dev/null"), "TCP", "198.51.100.7", 8080, "nc"),
-    "a question alone": Leak(sh("busybox nslookup huggingface.co"), "DNS", "huggingface.co", 53, "nslookup"),
+    "a shell's child": Leak(sh("/leak x y"), "UDP", "192.0.2.1", 9),
+    "a question alone": Leak(sh("busybox nslookup -type=a huggingface.co"), "DNS", "huggingface.co", 53, "nslookup"),
 }
 SHELL_LEAKS = {
     "a static program's question": Leak(("/leak", "x", "y"), "DNS", "control.bundler.invalid", 53),
     "TCP over IPv6": Leak(sh("busybox nc -w 1 2001:db8:1::7 443 </dev/null"), "TCP", "2001:db8:1::7", 443, "nc"),
     "an attempt that is swallowed": Leak(
-        sh("busybox wget -q -T 1 http://cdn-lfs.hf.co/x 2>/dev/null || true; echo fine"), "DNS", "cdn-lfs.hf.co", 53
+        sh("busybox nc -w 1 198.51.100.20 80 </dev/null 2>/dev/null || true; echo fine"), "TCP", "198.51.100.20", 80
     ),
-    "ping": Leak(sh("busybox ping -c 1 -W 1 198.51.100.9"), "ICMP", "198.51.100.9", None, "ping"),
-    "ping over IPv6": Leak(sh("busybox ping -c 1 -W 1 2001:db8:1::9"), "ICMPv6", "2001:db8:1::9", None, "ping"),
     "its own range": Leak(sh("busybox nc -w 1 192.0.2.77 80 </dev/null"), "TCP", "192.0.2.77", 80, "nc"),
     "an attempt later on": Leak(
         sh("sleep 3; busybox nc -w 1 198.51.100.7 25 </dev/null"), "TCP", "198.51.100.7", 25, "nc"
@@ -53,7 +52,21 @@ _QUIC_6 = """
     sock.connect(("2001:db8:7::1", 443))
     sock.send(b"\\xc3\\0\\0\\0\\1" + bytes(1195))
 """
+_PING = """
+    import socket
+    sock = socket.socket(socket.{family}, socket.SOCK_DGRAM, socket.{protocol})
+    sock.sendto(bytes([{kind}, 0, 0, 0, 0, 0, 0, 1]) + b"anybody?", ({address!r}, 0))
+    sock.settimeout(0.5)
+    try:
+        sock.recv(100)
+    except OSError:
+        pass
+"""
+_PING_4 = _PING.format(family="AF_INET", protocol="IPPROTO_ICMP", kind=8, address="198.51.100.9")
+_PING_6 = _PING.format(family="AF_INET6", protocol="IPPROTO_ICMPV6", kind=128, address="2001:db8:1::9")
 DEBIAN_LEAKS = {
+    "ping": Leak(python(_PING_4), "ICMP", "198.51.100.9", None, "python3"),
+    "ping over IPv6": Leak(python(_PING_6), "ICMPv6", "2001:db8:1::9", None, "python3"),
     "a shell's /dev/tcp": Leak(
         ("bash", "-c", "exec timeout 1 bash -c 'echo >/dev/tcp/203.0.113.5/443'"), "TCP", "203.0.113.5", 443, "bash"
     ),

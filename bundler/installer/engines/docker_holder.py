@@ -2,7 +2,7 @@
 
 Containers that join it share its name server, hosts and host name too, and Docker refuses to give them others. So
 these are the holder's: the name server is one that the wire leads to, a question is given up after a second, and the
-host's own name is known without a question, as it is in a container with a network.
+host's own name is known without a question, as it is in a container with a network. Everybody may ping, as there.
 
 Source: Docker Engine API, ``ContainerCreate``; what each release does is held by ``tests/integration/test_egress.py``.
 """
@@ -57,5 +57,5 @@ def _host_config(*, ipv6: bool) -> dict[str, object]:
         "DnsOptions": ["timeout:1", "attempts:1"],
         "DnsSearch": ["."],
         "ExtraHosts": names,
-        "Sysctls": _WITH_IPV6 if ipv6 else {},
+        "Sysctls": {"net.ipv4.ping_group_range": "0 2147483647", **(_WITH_IPV6 if ipv6 else {})},
     }
