@@ -23,6 +23,7 @@ from bundler.installer.egress import control
 from bundler.installer.egress.listener import Listener
 from bundler.installer.engine import Holder, RunResult, RunSpec
 from bundler.installer.engines.docker import DockerEngine
+from testbed import TestbedError
 from testbed.engines import RunningEngine
 from tests.support.calling_out import run_all, sh
 from tests.support.docker_engines import ids_of
@@ -146,6 +147,9 @@ def test_what_a_killed_run_leaves_is_removed_by_the_next(
 
 
 def _logs(running: RunningEngine) -> str:
-    names = running.docker("ps", "--quiet", "--no-trunc").split()
-    drivers = {name: running.docker("inspect", "--format", "{{.HostConfig.LogConfig.Type}}", name) for name in names}
-    return "".join(running.docker("logs", name) for name, driver in drivers.items() if driver.strip() != "none")
+    """What the containers printed; the control's is gone while one looks, and a holder has no log."""
+    told = ""
+    for name in running.docker("ps", "--quiet", "--no-trunc").split():
+        with contextlib.suppress(TestbedError):
+            told += running.docker("logs", name)
+    return told
