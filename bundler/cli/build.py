@@ -22,6 +22,7 @@ from bundler.cli.installer_options import json_option, progress_option
 from bundler.cli.progress import make_progress
 from bundler.cli.rehearse import EngineRehearsal
 from bundler.cli.tables import human_size, human_time, table
+from bundler.core.check_result import told_proofs
 from bundler.core.docker_api import connect
 from bundler.core.errors import UsageError
 
@@ -185,7 +186,8 @@ def render_report(report: BuildReport) -> str:
             table(("IMAGE", "LAYERS", "RAW", "COMPRESSED"), images, right=(1, 2, 3)),
             table(("MODEL", "FROM", "PATH", "SIZE"), models, right=(3,)),
             table(("STEP", "TIME"), steps, right=(1,)),
-            f"kit: {report.kit} ({human_size(report.kit_size)})\n"
+            "".join(f"{proof}\n" for proof in told_proofs(report.checks))
+            + f"kit: {report.kit} ({human_size(report.kit_size)})\n"
             f"next: carry that directory to the isolated host, then type there: {loader}",
         ]
     )

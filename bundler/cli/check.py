@@ -11,6 +11,7 @@ import click
 from bundler.cli.installer_options import host_options, json_option, make_engine, make_host, progress_option
 from bundler.cli.progress import make_progress
 from bundler.cli.tables import human_time, table
+from bundler.core.check_result import told_proofs
 from bundler.core.errors import CheckError
 from bundler.installer.check import Checked, check_installed
 
@@ -48,4 +49,5 @@ def _as_text(bundle: Checked) -> str:
         (result.name, "passed" if result.passed else "FAILED", human_time(result.seconds)) for result in bundle.results
     ]
     told = [f"{result.name}: {result.detail}" for result in bundle.results if not result.passed]
-    return "\n".join([bundle.title, table(("CHECK", "RESULT", "TIME"), rows, right=(2,)), *told])
+    proofs = told_proofs(bundle.results)
+    return "\n".join([bundle.title, table(("CHECK", "RESULT", "TIME"), rows, right=(2,)), *told, *proofs])

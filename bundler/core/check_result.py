@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Optional
+
+from bundler.core.egress import TRIPWIRE, NoEgress
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What a check found; ``kind`` is ``models`` or ``run``, ``detail`` says what was seen."""
+    """What a check found; ``kind`` is ``models`` or ``run``, ``detail`` says what was seen.
+
+    ``no_egress`` is what was seen of attempts to call out: None where nothing of the image ran.
+    """
 
     name: str
     kind: str
     passed: bool
     detail: str
     seconds: float
+    no_egress: Optional[NoEgress] = None
 
     def to_json(self) -> dict[str, Any]:
         """The form in receipts and in ``--json``."""
@@ -24,4 +31,22 @@ class CheckResult:
             "passed": self.passed,
             "detail": self.detail,
             "seconds": max(round(self.seconds, 3), 0.001),
+            **({"no_egress": self.no_egress.to_json()} if self.no_egress else {}),
         }
+
+
+def told_proofs(results: Iterable[CheckResult]) -> tuple[str, ...]:
+    """Which proof stands behind these results, a line for each kind and reason; none where no command ran."""
+    counts: dict[tuple[str, str], int] = {}
+    for result in results:
+        if result.no_egress:
+            key = (result.no_egress.proof, result.no_egress.why)
+            counts[key] = counts.get(key, 0) + 1
+    return tuple(_told(proof, why, count) for (proof, why), count in counts.items())
+
+
+def _told(proof: str, why: str, count: int) -> str:
+    checks = "1 check" if count == 1 else f"{count} checks"
+    if proof == TRIPWIRE:
+        return f"calling out: {checks} listened to, after a packet and a question sent on purpose were caught"
+    return f"calling out: weaker proof for {checks}, which had no network, but nobody listened: {why}"

@@ -63,6 +63,16 @@ class Fields:
         value: int = self._typed(key, int, "an integer")
         return value
 
+    def optional_integer(self, key: str) -> Optional[int]:
+        """An integer, or None where the key is absent or null."""
+        return None if self._value.get(key) is None else self.integer(key)
+
+    def optional_object(self, key: str) -> Optional[Fields]:
+        """An object, or None where the key is absent or null."""
+        if self._value.get(key) is None:
+            return None
+        return Fields(self._typed(key, dict, "an object"), f"{self.where} {key}")
+
     def flag(self, key: str) -> bool:
         """True or false."""
         value: bool = self._typed(key, bool, "true or false")
@@ -77,8 +87,15 @@ class Fields:
 
     def seconds(self, key: str) -> float:
         """A positive, finite number of seconds."""
+        value = self.duration(key)
+        if value <= 0:
+            raise self.refused(key, "should be a positive number of seconds")
+        return value
+
+    def duration(self, key: str) -> float:
+        """A finite number of seconds, zero among them."""
         value = self._value.get(key)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not (math.isfinite(value) and value > 0):
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not (math.isfinite(value) and value >= 0):
             raise self.refused(key, "should be a positive number of seconds")
         return float(value)
 

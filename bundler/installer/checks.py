@@ -1,7 +1,8 @@
 """The checks of a bundle, run against images by id, in containers without a network.
 
 ``models`` is derived from the lock and always there: every model file of every image, with its digest. ``run`` checks
-are the recipe's: a command that must end well and in time, and print what is expected and nothing that is forbidden.
+are the recipe's: a command that must end well and in time, print what is expected and nothing that is forbidden, and
+try to reach nothing (``no_egress``, for each of them).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from bundler.core.digest import Digest
 from bundler.core.errors import BundleError, CheckError, Problem
 from bundler.core.progress import Progress
 from bundler.core.reference import Reference
+from bundler.installer.egress.watch import Watch, watching
 from bundler.installer.engine import Engine, RunResult, RunSpec
 from bundler.installer.model_files import compare_model
 
@@ -45,11 +47,18 @@ def run_commands(
     progress: Progress,
     surroundings: RunSpec = _ALONE,
 ) -> tuple[CheckResult, ...]:
-    """The results of ``run`` checks; ``surroundings`` gives mounts, and variables below the checks' own."""
+    """The results of ``run`` checks; ``surroundings`` gives mounts, and variables below the checks' own.
+
+    Raises CheckError where it could not be proved that attempts to call out are seen: `watching`.
+    """
+    wanted = tuple(checks)
+    if not wanted:
+        return ()
     results = []
-    for check in checks:
-        progress.note(f"check {check.name}: {' '.join(check.run)[:100]}")
-        results.append(_run(check, image_ids[check.image], engine, surroundings))
+    with watching(engine, progress) as watch:
+        for check in wanted:
+            progress.note(f"check {check.name}: {' '.join(check.run)[:100]}")
+            results.append(_run(check, image_ids[check.image], watch, surroundings))
     return tuple(results)
 
 
@@ -95,13 +104,15 @@ def _check_model(model: BundledModel, where: str, image_id: Digest, engine: Engi
     return CheckResult(f"{model.name} in {where}", "models", not differences, detail, seconds)
 
 
-def _run(check: RunCheck, image_id: Digest, engine: Engine, surroundings: RunSpec) -> CheckResult:
+def _run(check: RunCheck, image_id: Digest, watch: Watch, surroundings: RunSpec) -> CheckResult:
     expected, forbidden = compile_patterns(check)
     env = {**surroundings.env, **check.env}
-    result = engine.run(image_id, RunSpec(check.run, check.within_s, check.user, env, surroundings.mounts))
+    spec = RunSpec(check.run, check.within_s, check.user, env, surroundings.mounts)
+    result, no_egress = watch.run(image_id, spec)
     faults = _faults(result, check.within_s, expected, forbidden)
+    faults += [no_egress.told] if no_egress.attempts else []
     detail = "; ".join(faults) + _output_of(result) if faults else "as expected"
-    return CheckResult(check.name, "run", not faults, detail, result.seconds)
+    return CheckResult(check.name, "run", not faults, detail, result.seconds, no_egress)
 
 
 def _faults(

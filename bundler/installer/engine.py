@@ -59,11 +59,25 @@ class FileStat:
 
 
 @dataclass(frozen=True)
+class Holder:
+    """A container that only pauses, so that a network name space is there before anything runs in it.
+
+    ``pid`` is its process by the engine's count; the command line of that process ends with ``token``, which tells
+    whether it is the same by the count of this host. ``image_id`` is the image that it was made of.
+    """
+
+    container_id: str
+    image_id: Digest
+    pid: int
+    token: str
+
+
+@dataclass(frozen=True)
 class RunSpec:
     """A command to run in a container without a network, read-only, without capabilities, standard input closed.
 
     ``mounts`` are directories of this host by their paths in the container, read-only there: for rehearsals of images
-    that do not hold their models yet.
+    that do not hold their models yet. ``network`` is the holder whose network name space it joins, None for none.
     """
 
     command: tuple[str, ...]
@@ -71,15 +85,20 @@ class RunSpec:
     user: Optional[str] = None
     env: Mapping[str, str] = field(default_factory=dict)
     mounts: Mapping[str, Path] = field(default_factory=dict)
+    network: Optional[Holder] = None
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """How it ended: ``exit_code`` is None where the time ran out; ``output`` is the end of what it printed."""
+    """How it ended: ``exit_code`` is None where the time ran out; ``output`` is the end of what it printed.
+
+    ``began`` is when it was started, by ``time.monotonic``.
+    """
 
     exit_code: Optional[int]
     output: str
     seconds: float
+    began: float
 
 
 class Container(Protocol):
@@ -122,10 +141,13 @@ class Engine(Protocol):
         """Point each name at an image, or take it away (None); an image that loses its last name stays."""
 
     def run(self, image_id: Digest, spec: RunSpec) -> RunResult:
-        """Run a command as ``RunSpec`` says, never with a network."""
+        """Run a command as ``RunSpec`` says, never with a network that leads anywhere."""
+
+    def holder(self) -> AbstractContextManager[Holder]:
+        """A container that holds an empty network name space; it and its image are removed when the block ends."""
 
     def forget(self, image_ids: Iterable[Digest]) -> None:
         """Remove images that have no name and that no container uses; those that are gone already are no error."""
 
     def remove_leftovers(self) -> int:
-        """Remove the containers that killed runs of bundler left on this engine; gives their number."""
+        """Remove the containers and holders' images that killed runs left on this engine; gives the containers' number."""

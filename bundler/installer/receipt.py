@@ -13,6 +13,7 @@ from typing import Any, Optional
 from bundler.core.bundle_manifest import BundleManifest, parse_bundle_manifest
 from bundler.core.check_result import CheckResult
 from bundler.core.digest import Digest
+from bundler.core.egress import parse_no_egress
 from bundler.core.errors import BundleError
 from bundler.core.json_fields import Fields
 from bundler.core.reference import Reference
@@ -173,10 +174,12 @@ def _parse_image(fields: Fields) -> InstalledImage:
 
 
 def _parse_check(fields: Fields) -> CheckResult:
+    no_egress = fields.optional_object("no_egress")  # receipts of before have none
     return CheckResult(
         name=fields.text("name"),
         kind=fields.choice("kind", ("models", "run")),
         passed=fields.flag("passed"),
         detail=fields.text("detail"),
         seconds=fields.seconds("seconds"),
+        no_egress=parse_no_egress(no_egress) if no_egress else None,
     )

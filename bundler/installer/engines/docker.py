@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
-from contextlib import AbstractContextManager, suppress
+import io
+from collections.abc import Iterable, Iterator, Mapping, Set
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import BinaryIO, Optional
 
 from bundler.core.digest import Digest
@@ -11,9 +12,11 @@ from bundler.core.docker_api import EngineClient, EngineRefusedError
 from bundler.core.errors import BundleError, BundlerError, EngineError
 from bundler.core.oci import Image
 from bundler.core.reference import Reference
-from bundler.installer.engine import Container, EngineFacts, HeldImage, RunResult, RunSpec
+from bundler.installer.egress.holder_image import can_hold, holder_image, holder_layer
+from bundler.installer.engine import Container, EngineFacts, HeldImage, Holder, RunResult, RunSpec
 from bundler.installer.engines.docker_containers import created, remove_leftovers
 from bundler.installer.engines.docker_facts import platform_of, read_facts, read_info
+from bundler.installer.engines.docker_holder import held_open
 from bundler.installer.engines.docker_load import send_archive
 from bundler.installer.engines.docker_names import forget, point, take_away
 from bundler.installer.engines.docker_run import run
@@ -100,8 +103,19 @@ class DockerEngine:
         return platform_of(read_info(self._client), self._client.ask_json("GET", "/version"))
 
     def run(self, image_id: Digest, spec: RunSpec) -> RunResult:
-        """Run a command as ``RunSpec`` says, never with a network."""
+        """Run a command as ``RunSpec`` says, never with a network that leads anywhere."""
         return run(self._client, image_id, spec)
+
+    @contextmanager
+    def holder(self) -> Iterator[Holder]:
+        """A container that holds an empty network name space; it and its image are removed when the block ends."""
+        platform = self._platform()
+        image_id = self.load_layer(holder_image(platform), io.BytesIO(holder_layer(platform)))
+        try:
+            with held_open(self._client, image_id) as holder:
+                yield holder
+        finally:
+            forget(self._client, image_id)
 
     def forget(self, image_ids: Iterable[Digest]) -> None:
         """Remove images that have no name and that no container uses; those that are gone already are no error."""
@@ -109,8 +123,11 @@ class DockerEngine:
             forget(self._client, image_id)
 
     def remove_leftovers(self) -> int:
-        """Remove the containers that a killed run of bundler left on this engine; gives their number."""
-        return remove_leftovers(self._client)
+        """Remove the containers and holders' images that killed runs left on this engine; gives the containers' number."""
+        count = remove_leftovers(self._client)
+        if can_hold(platform := self._platform()):
+            forget(self._client, self._store.id_of(holder_image(platform)))
+        return count
 
 
 def _no_layer(prefix: Image, error: EngineRefusedError) -> BundleError:

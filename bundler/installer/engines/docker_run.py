@@ -1,4 +1,4 @@
-"""Running a command out of an image in Docker: no network, nothing writable but /tmp, no privileges, no input."""
+"""Running a command out of an image in Docker: no network or a holder's, nothing writable but /tmp, no privileges, no input."""
 
 from __future__ import annotations
 
@@ -35,14 +35,16 @@ def run(client: EngineClient, image_id: Digest, spec: RunSpec) -> RunResult:
         began = time.monotonic()
         refused = _start(client, container_id)
         if refused is not None:
-            return RunResult(refused[0], refused[1], time.monotonic() - began)
+            return RunResult(refused[0], refused[1], time.monotonic() - began, began)
         exit_code = _await(client, container_id, began + spec.timeout_s)
         seconds = time.monotonic() - began
-        return RunResult(exit_code, _output(client, container_id), seconds)
+        return RunResult(exit_code, _output(client, container_id), seconds, began)
 
 
 def _host_config(spec: RunSpec) -> dict[str, object]:
+    joined = {"NetworkMode": f"container:{spec.network.container_id}"} if spec.network else {}
     return {
+        **joined,
         "Mounts": [
             {"Type": "bind", "Source": str(source), "Target": target, "ReadOnly": True}
             for target, source in spec.mounts.items()

@@ -1,0 +1,142 @@
+"""What a check tried to reach: attempts to call out, and how strong the proof is that there were no others.
+
+``tripwire``: the check ran in a network name space that leads nowhere and was listened to from before its start, and a
+deliberate packet and a DNS question were caught there first. ``weaker``: it had no network, and nobody listened;
+nothing got out, and whether anything tried is not known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from bundler.core.json_fields import Fields
+
+TRIPWIRE, WEAKER = "tripwire", "weaker"
+PROOFS = (TRIPWIRE, WEAKER)
+NOT_TOLD = "not told"
+_SHOWN = 5
+
+#: What a name that was asked for, or its parent, speaks of.
+_BY_NAME = {
+    "huggingface.co": "some code looks for a model on the Hub",
+    "hf.co": "some code looks for a model on the Hub",
+    "hf-mirror.com": "some code looks for a model on a mirror of the Hub",
+    "modelscope.cn": "some code looks for a model on ModelScope",
+    "ollama.ai": "some code pulls a model",
+    "ollama.com": "some code pulls a model",
+    "pytorch.org": "some code fetches weights from PyTorch's server",
+    "openaipublic.blob.core.windows.net": "some code fetches a vocabulary or weights from OpenAI's server",
+    "raw.githubusercontent.com": "some code fetches a file from GitHub",
+    "github.com": "some code fetches from GitHub",
+    "pypi.org": "some code installs Python packages",
+    "pythonhosted.org": "some code installs Python packages",
+    "debian.org": "some code installs packages of the operating system",
+    "ubuntu.com": "some code installs packages of the operating system",
+    "posthog.com": "some library reports how it is used",
+    "segment.io": "some library reports how it is used",
+    "sentry.io": "some library reports its errors",
+    "pool.ntp.org": "some code asks for the time",
+}
+_BY_ADDRESS = {
+    "169.254.169.254": "some code looks for the settings that a cloud gives its hosts",
+    "224.0.0.251": "some code announces or looks for services beside it",
+    "ff02::fb": "some code announces or looks for services beside it",
+    "239.255.255.250": "some code looks for devices beside it",
+}
+_BY_PORT = {123: "some code asks for the time", 853: "some code asks a name server over TLS"}
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What processes tried to send: where to, what for, how often, and by whom as far as it could be seen.
+
+    ``protocol`` is ``TCP``, ``UDP``, ``DNS``, ``QUIC``, ``ICMP``, ``ICMPv6`` or the number of another one; ``name`` and
+    ``question`` are those of a DNS question; ``after_s`` is the time of the first one since the start of the check.
+    """
+
+    protocol: str
+    address: str
+    port: Optional[int]
+    name: Optional[str]
+    question: Optional[str]
+    after_s: float
+    count: int
+    processes: tuple[str, ...]
+
+    @property
+    def meaning(self) -> str:
+        """What it would have meant, in a sentence's second half; empty where nothing is known."""
+        parts = (self.name or "").lower().split(".")
+        names = (".".join(parts[start:]) for start in range(len(parts)))
+        known = next((_BY_NAME[name] for name in names if name in _BY_NAME), "")
+        return known or _BY_ADDRESS.get(self.address, "") or _BY_PORT.get(self.port or 0, "")
+
+    @property
+    def told(self) -> str:
+        """The attempt for people, on one line."""
+        if self.name is not None:
+            what = f"{self.protocol}: asked for {self.name} ({self.question})"
+        else:
+            port = "" if self.port is None else f" port {self.port}"
+            what = f"{self.protocol} to {self.address}{port}"
+        times = "once" if self.count == 1 else f"{self.count} times"
+        who = ", ".join(self.processes) or f"process {NOT_TOLD}"
+        meaning = f": {self.meaning}" if self.meaning else ""
+        return f"{what}, {times}, first after {self.after_s:.2f} s, by {who}{meaning}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The form in papers, receipts and ``--json``; ``processes`` is empty where it could not be told."""
+        return {
+            "protocol": self.protocol,
+            "address": self.address,
+            "port": self.port,
+            "name": self.name,
+            "question": self.question,
+            "after_s": round(self.after_s, 3),
+            "count": self.count,
+            "processes": list(self.processes),
+            "meaning": self.meaning,
+        }
+
+
+@dataclass(frozen=True)
+class NoEgress:
+    """Whether a check tried to call out: the kind of ``proof``, ``why`` it is the weaker one, and the attempts."""
+
+    proof: str
+    why: str = ""
+    attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def told(self) -> str:
+        """The attempts for people; empty where there were none."""
+        if not self.attempts:
+            return ""
+        shown = [attempt.told for attempt in self.attempts[:_SHOWN]]
+        more = len(self.attempts) - len(shown)
+        return "tried to call out: " + "; ".join([*shown, *([f"and {more} more"] if more else [])])
+
+    def to_json(self) -> dict[str, Any]:
+        """The form in papers, receipts and ``--json``."""
+        return {"proof": self.proof, "why": self.why, "attempts": [attempt.to_json() for attempt in self.attempts]}
+
+
+def parse_no_egress(fields: Fields) -> NoEgress:
+    """Read what a receipt keeps; raises BundleError where it is not as it was written."""
+    return NoEgress(
+        fields.choice("proof", PROOFS), fields.text("why"), tuple(map(_parse_attempt, fields.objects("attempts")))
+    )
+
+
+def _parse_attempt(fields: Fields) -> Attempt:
+    return Attempt(
+        protocol=fields.text("protocol"),
+        address=fields.text("address"),
+        port=fields.optional_integer("port"),
+        name=fields.optional_text("name"),
+        question=fields.optional_text("question"),
+        after_s=fields.duration("after_s"),
+        count=fields.integer("count"),
+        processes=tuple(fields.texts("processes")),
+    )

@@ -1,0 +1,124 @@
+"""Running checks so that every attempt to call out is seen, or saying plainly that nobody could listen.
+
+    with watching(engine, progress) as watch:      # the name space, the wire, and the control, once
+        result, no_egress = watch.run(image_id, spec)
+
+What is caught is worth something only where catching works. So each session first lets a container of its own send a
+packet and ask a question, and ends with CheckError where it does not catch both.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from bundler.core.digest import Digest
+from bundler.core.docker_api import EngineRefusedError
+from bundler.core.egress import TRIPWIRE, WEAKER, NoEgress
+from bundler.core.errors import CheckError
+from bundler.core.progress import Progress
+from bundler.installer.egress.control import require_control
+from bundler.installer.egress.holder_image import can_hold
+from bundler.installer.egress.listener import Listener
+from bundler.installer.egress.processes import Processes
+from bundler.installer.egress.wire import HOST_NAME, lay_wire
+from bundler.installer.engine import Engine, EngineFacts, Holder, RunResult, RunSpec
+
+
+class Watch(Protocol):
+    """A way to run commands of checks that tells what they tried to reach."""
+
+    def run(self, image_id: Digest, spec: RunSpec) -> tuple[RunResult, NoEgress]:
+        """Run the command of ``spec``; raises EngineError where it cannot be run, CheckError where nobody listened."""
+
+
+class _Tripwire:
+    """Commands join the holder's name space, where the wire is."""
+
+    def __init__(self, engine: Engine, holder: Holder, listener: Listener) -> None:
+        self._engine = engine
+        self._holder = holder
+        self._listener = listener
+
+    def run(self, image_id: Digest, spec: RunSpec) -> tuple[RunResult, NoEgress]:
+        result = self._engine.run(image_id, replace(spec, network=self._holder))
+        try:
+            return result, NoEgress(TRIPWIRE, attempts=self._listener.collect(result.began))
+        except OSError as error:
+            raise CheckError(
+                f"the proof that nothing calls out was not done: its wire could not be read: {error}",
+                where=spec.command[0],
+                remedy="run the same command again; look whether something else changes this host's networks now",
+            ) from error
+
+
+class _Unwatched:
+    """Commands have no network, and what they try is not seen."""
+
+    def __init__(self, engine: Engine, why: str) -> None:
+        self._engine = engine
+        self._why = why
+
+    def run(self, image_id: Digest, spec: RunSpec) -> tuple[RunResult, NoEgress]:
+        return self._engine.run(image_id, spec), NoEgress(WEAKER, self._why)
+
+
+class _NotHere(Exception):  # noqa: N818 - nothing is wrong, only less can be proved
+    """Why nobody can listen here."""
+
+
+@contextmanager
+def watching(engine: Engine, progress: Progress) -> Iterator[Watch]:
+    """A session of proof. Raises CheckError where the control is not caught, EngineError as the engine does."""
+    with ExitStack() as stack:
+        try:
+            holder, listener = _listening(engine, stack)
+        except _NotHere as error:
+            progress.note(f"weaker proof that nothing calls out: {error}")
+            watch: Watch = _Unwatched(engine, str(error))
+        else:
+            require_control(engine, holder, listener)
+            watch = _Tripwire(engine, holder, listener)
+        yield watch
+
+
+def _listening(engine: Engine, stack: ExitStack) -> tuple[Holder, Listener]:
+    """The holder and who listens at its wire, until ``stack`` is closed; raises _NotHere."""
+    if why := _hindrance(engine.facts()):
+        raise _NotHere(why)
+    try:
+        holder = stack.enter_context(engine.holder())
+    except EngineRefusedError as error:
+        raise _NotHere(f"the engine does not run the container that holds the network: {error.message}") from error
+    if not _is_here(holder):
+        raise _NotHere(
+            "the engine's processes are not seen from here: it is on another host, or in a name space of its own"
+        )
+    try:
+        processes = Processes(holder.pid)
+        reader = lay_wire(Path("/proc", str(holder.pid), "ns", "net"))
+    except OSError as error:
+        raise _NotHere(f"the kernel does not let a wire be laid: {error}") from error
+    listener = Listener(reader, processes, frozenset({HOST_NAME}))
+    stack.callback(listener.close)
+    return holder, listener
+
+
+def _hindrance(facts: EngineFacts) -> str:
+    """What is known to be in the way before anything is tried; empty where nothing is."""
+    if os.geteuid() != 0:
+        return "root's rights are needed to listen, and this is another user"
+    return "" if can_hold(facts.platform) else f"there is no holder for {facts.platform}"
+
+
+def _is_here(holder: Holder) -> bool:
+    """Whether the process that the engine counts as ``pid`` is that process here."""
+    try:
+        command = Path("/proc", str(holder.pid), "cmdline").read_bytes()
+    except OSError:
+        return False
+    return command.rstrip(b"\0").rpartition(b"\0")[2] == holder.token.encode()
