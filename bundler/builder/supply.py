@@ -153,11 +153,7 @@ class ModelSupply:
         return tuple(self._plan(spec, model) for spec, model in self._pairs(lock))
 
     def _plan(self, spec: ModelSpec, model: LockedModel) -> ModelPlan:
-        store = self._fetcher.store
-        files = tuple(
-            FilePlan(file.path, file.size, file.size if store.find(file) else min(store.part(file).here(), file.size))
-            for file in model.files
-        )
+        files = tuple(FilePlan(file.path, file.size, self._fetcher.here(file)) for file in model.files)
         return ModelPlan(spec.name, model.told, tuple(source.name for source in self._of(spec)), files)
 
     def _of(self, spec: ModelSpec) -> Sequence[Source]:

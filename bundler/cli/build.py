@@ -18,7 +18,7 @@ from bundler.builder.supply import DownloadSettings
 from bundler.cli.build_arguments import build_arg_option, pairs
 from bundler.cli.download_options import download_options
 from bundler.cli.fetch import plan_as_object, render_plan
-from bundler.cli.installer_options import json_option, progress_option
+from bundler.cli.installer_options import json_option, lock_timeout_option, progress_option
 from bundler.cli.progress import make_progress
 from bundler.cli.rehearse import EngineRehearsal
 from bundler.cli.tables import human_size, human_time, table
@@ -51,14 +51,7 @@ from bundler.core.errors import UsageError
 )
 @click.option("--load", is_flag=True, help="Bring the composed images into this engine under their names.")
 @click.option("--host", metavar="URL", help="The engine [DOCKER_HOST, the context, the local socket].")
-@click.option(
-    "--lock-timeout",
-    "lock_timeout_s",
-    type=click.FloatRange(min=0),
-    default=0.0,
-    metavar="SECONDS",
-    help="Wait so long for another build of this name.",
-)
+@lock_timeout_option("another build of this name")
 @json_option
 @progress_option
 def build(  # one parameter for each option

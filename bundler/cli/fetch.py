@@ -14,7 +14,7 @@ from bundler.builder.state import default_cache
 from bundler.builder.supply import DownloadSettings
 from bundler.cli.build_arguments import build_arg_option, pairs
 from bundler.cli.download_options import download_options
-from bundler.cli.installer_options import json_option, progress_option
+from bundler.cli.installer_options import json_option, lock_timeout_option, progress_option
 from bundler.cli.progress import make_progress
 from bundler.cli.tables import human_size, table
 
@@ -25,14 +25,7 @@ from bundler.cli.tables import human_size, table
 @click.option("--locked", is_flag=True, help="End if recipe.lock is missing or not what the recipe asks for.")
 @build_arg_option
 @download_options
-@click.option(
-    "--lock-timeout",
-    "lock_timeout_s",
-    type=click.FloatRange(min=0),
-    default=0.0,
-    metavar="SECONDS",
-    help="Wait so long for another run of this name.",
-)
+@lock_timeout_option("another run of this name")
 @json_option
 @progress_option
 def fetch(

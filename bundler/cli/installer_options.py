@@ -33,17 +33,22 @@ def progress_option(command: Command) -> Command:
     return option(command)
 
 
+def lock_timeout_option(whom: str) -> Callable[[Command], Command]:
+    """``--lock-timeout SECONDS``; ``whom`` is waited for."""
+    return click.option(
+        "--lock-timeout",
+        "lock_timeout_s",
+        type=click.FloatRange(min=0),
+        default=0.0,
+        metavar="SECONDS",
+        help=f"Wait so long for {whom}.",
+    )
+
+
 def host_options(command: Command) -> Command:
     """``--host``, ``--state-dir`` and ``--lock-timeout``."""
     for option in (
-        click.option(
-            "--lock-timeout",
-            "lock_timeout_s",
-            type=click.FloatRange(min=0),
-            default=0.0,
-            metavar="SECONDS",
-            help="Wait so long for another run on this host to finish.",
-        ),
+        lock_timeout_option("another run on this host to finish"),
         click.option(
             "--state-dir",
             type=click.Path(path_type=Path, file_okay=False),

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from testbed.engines import DOCKER_20, DOCKER_26_CONTAINERD, EngineKind, Running
 from testbed.hub_faults import Fault, Kind
 from tests.stalling_proxy import stalling_proxy
 from tests.support.build_site import BuildSite, build_site, fetched_files, images_in
+from tests.support.disks import disk
 from tests.support.watched_build import in_step, watched
 
 MODEL_SIZE = 16 << 20
@@ -28,17 +27,6 @@ def site(docker20: RunningEngine, tmp_path_factory: pytest.TempPathFactory) -> I
     with build_site(tmp_path_factory.mktemp("disk"), docker20, MODEL_SIZE) as site:
         yield site
         site.hub.faults.clear()
-
-
-@contextmanager
-def disk(place: Path, size: int) -> Iterator[Path]:
-    """A file system of that size at ``place``."""
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)], check=True)
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", str(place)], check=True)
 
 
 def fill(place: Path, leave_size: int) -> Path:

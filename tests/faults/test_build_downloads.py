@@ -9,7 +9,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from testbed.engines import RunningEngine
 from testbed.hub_faults import Fault, Kind
 from testbed.hub_repo import HubRepo
 from tests.support.build_site import RECIPE, REPO, BuildSite, build_site, write_model, write_recipe
+from tests.support.disks import disk
 from tests.support.safetensors_files import safetensors_file
 from tests.support.watched_build import in_step, noted, watched
 
@@ -334,20 +334,10 @@ def test_errors_as_an_object(site: BuildSite) -> None:
 # -- places
 
 
-@contextmanager
-def read_only(place: Path) -> Iterator[Path]:
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro,size=1m", "tmpfs", str(place)], check=True)
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", str(place)], check=True)
-
-
 def test_an_output_that_cannot_be_written(site: BuildSite, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     refused(build(site, "--output", str(tmp_path / "file")), 10, str(tmp_path / "file"))
-    with read_only(tmp_path / "ro") as place:
+    with disk(tmp_path / "ro", 1 << 20, "ro") as place:
         refused(build(site, "--output", str(place / "kits")), 10, str(place))
 
 
@@ -355,7 +345,7 @@ def test_a_cache_that_cannot_be_written(site: BuildSite, tmp_path: Path) -> None
     (tmp_path / "file").write_text("in the way")
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
         refused(build(site, env={"XDG_CACHE_HOME": str(place)}), 10, str(tmp_path / "file"))
-    with read_only(tmp_path / "ro") as place:
+    with disk(tmp_path / "ro", 1 << 20, "ro") as place:
         refused(build(site, env={"XDG_CACHE_HOME": str(place)}), 10, str(place))
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 from testbed.engines import DOCKER_20, RunningEngine
 from tests.support.build_site import build_site, fetched_files, images_in
+from tests.support.disks import disk
 
 MIB = 1 << 20
 
@@ -29,17 +29,11 @@ def test_an_engine_without_room_for_the_images(start_engine: Callable[..., Runni
 
 def test_a_cache_without_room_for_the_packed_layers(docker20: RunningEngine, tmp_path: Path) -> None:
     """Found when the images are built, before the engine is asked for them."""
-    cache = tmp_path / "cache"
-    cache.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={12 * MIB}", "tmpfs", str(cache)], check=True)
-    try:
-        with build_site(tmp_path, docker20) as site:
-            base = site.recipe / "Dockerfile.base"
-            base.write_text(base.read_text() + "RUN head -c 41943040 /dev/urandom > /srv/noise\n")
-            done = site.run("--rehearse", "off")
-            assert done.returncode == 10, done.stderr
-            assert "there is not enough disk space" in done.stderr and "layers to be packed" in done.stderr
-            assert str(cache) in done.stderr
-            assert not list((cache / "bundler" / "layers").glob("*"))
-    finally:
-        subprocess.run(["umount", str(cache)], check=True)
+    with disk(tmp_path / "cache", 12 * MIB) as cache, build_site(tmp_path, docker20) as site:
+        base = site.recipe / "Dockerfile.base"
+        base.write_text(base.read_text() + "RUN head -c 41943040 /dev/urandom > /srv/noise\n")
+        done = site.run("--rehearse", "off")
+        assert done.returncode == 10, done.stderr
+        assert "there is not enough disk space" in done.stderr and "layers to be packed" in done.stderr
+        assert str(cache) in done.stderr
+        assert not list((cache / "bundler" / "layers").glob("*"))

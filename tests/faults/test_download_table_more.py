@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from testbed.hub_faults import Fault, Kind
 from testbed.hub_line import SilentHost
 from testbed.proxy import Proxy
 from tests.support.build_site import write_recipe
+from tests.support.disks import disk
 from tests.support.download_world import (
     World,
     download_world,
@@ -95,33 +95,23 @@ def test_locking_where_nothing_answers(world: World, outcome: Outcome) -> None:
         outcome("locking: connect timeout, always", silent.knocks, what)
 
 
-@contextmanager
-def small_disk(place: Path, size: int) -> Iterator[Path]:
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)], check=True)
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", str(place)], check=True)
-
-
 @pytest.mark.parametrize("way", ["auto", "hub", "hf_transfer"])
 def test_a_full_disk(
     tmp_path: Path, content: Path, way: str, outcome: Outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not retried; and with room again it goes on."""
     hurry_libraries(monkeypatch)
-    with small_disk(tmp_path / "disk", 3 << 20) as disk, download_world(disk, content) as world:
+    with disk(tmp_path / "disk", 3 << 20) as place, download_world(place, content) as world:
         model = world.source().resolve(spec())
         must = Refused("No space left on device", exit_code=10)
         what = refusal(lambda: world.fetch(model, [world.source()], way), must)
         # A library may have filled the disk so well that no journal had room, and its part was of no use.
-        assert way != "auto" or shutil.disk_usage(disk).free < 1 << 20
+        assert way != "auto" or shutil.disk_usage(place).free < 1 << 20
         # A library tells it in words of its own, which count as a failed attempt; the next one meets the disk itself.
         again = [note for note in world.progress.notes if "No space" in note]
         assert len(again) == (way != "auto"), "to try again is of no use"
         outcome(f"disk full{'' if way == 'auto' else f', by {way}'}", 1 + len(again), what)
-        subprocess.run(["mount", "-o", f"remount,size={64 << 20}", str(disk)], check=True)
+        subprocess.run(["mount", "-o", f"remount,size={64 << 20}", str(place)], check=True)
         require_arrived(world.fetch(model, [world.source()], way), content)
 
 

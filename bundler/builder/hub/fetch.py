@@ -61,13 +61,13 @@ class Fetcher:
     #: Sources that failed while others did not: asked last from then on.
     failing: Counter[str] = field(default_factory=Counter)
 
-    def missing(self, model: LockedModel) -> tuple[LockedFile, ...]:
-        """Files that are not here yet."""
-        return tuple(file for file in model.files if self.store.find(file) is None)
+    def here(self, file: LockedFile) -> int:
+        """Bytes of the file that need not be brought, those of an unfinished one too."""
+        return file.size if self.store.find(file) else min(self.store.part(file).here(), file.size)
 
     def missing_size(self, model: LockedModel) -> int:
-        """Bytes that are still to be brought; those of unfinished files that are here already don't count."""
-        return sum(max(0, file.size - self.store.part(file).here()) for file in self.missing(model))
+        """Bytes that are still to be brought."""
+        return sum(file.size - self.here(file) for file in model.files)
 
     def fetch(self, model: LockedModel, sources: Sequence[Source], *, reread: bool = False) -> Snapshot:
         """Make every file of ``model`` stand in the store; ``reread`` compares those that are here with their digests.

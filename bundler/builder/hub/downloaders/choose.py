@@ -16,9 +16,8 @@ from bundler.builder.hub.limits import Limits
 from bundler.builder.hub.part import Part
 from bundler.builder.hub.source import HttpFile
 from bundler.builder.lock import LockedFile
+from bundler.builder.recipe_models import DownloaderName
 
-#: What ``--downloader`` and the recipe may say.
-WAYS = ("auto", "ranged", "hf_transfer", "xet", "hub")
 #: The Hub serves no larger file by plain HTTP (``huggingface_hub.constants.MAX_HTTP_DOWNLOAD_SIZE``).
 _LARGEST_PLAIN = 50_000_000_000
 #: What names certificate authorities to our client, and to no library with TLS of its own.
@@ -26,9 +25,9 @@ _AUTHORITIES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_
 
 
 class Chosen:
-    """``way`` is one of `WAYS`. One that was asked for has the first attempt; the others resume, whatever was asked."""
+    """One that was asked for has the first attempt; the others resume, whatever was asked."""
 
-    def __init__(self, limits: Limits, way: str = "auto", ca_bundle: Path | None = None) -> None:
+    def __init__(self, limits: Limits, way: DownloaderName = "auto", ca_bundle: Path | None = None) -> None:
         self._limits = limits
         self._way = way
         self._ca_bundle = ca_bundle
