@@ -39,12 +39,11 @@ class Rate:
 
 
 class HaltingClock:
-    """A clock whose waiting ends, by HaltedError, when the run is stopped."""
+    """A clock whose waiting ends by HaltedError where the run was stopped meanwhile."""
 
     def __init__(self, clock: Clock, halt: threading.Event) -> None:
         self._clock = clock
         self._halt = halt
-        self._waits = isinstance(clock, SystemClock)
 
     def now(self) -> float:
         """Seconds since some moment."""
@@ -56,10 +55,7 @@ class HaltingClock:
 
     def sleep(self, seconds: float) -> None:
         """Let ``seconds`` pass, or raise HaltedError."""
-        if self._waits:
-            self._halt.wait(seconds)
-        else:
-            self._clock.sleep(seconds)
+        self._clock.sleep(seconds)
         if self._halt.is_set():
             raise HaltedError
 
@@ -81,7 +77,7 @@ class Limits:
     ) -> Limits:
         """Limits for one run."""
         halt = threading.Event()
-        halting = HaltingClock(clock or SystemClock(), halt)
+        halting = HaltingClock(clock or SystemClock(halt), halt)
         return cls(policy, connections, Rate(limit_rate, halting), halting, halt, threading.Semaphore(connections))
 
     @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +28,10 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """Real time, and the generator of ``random``."""
+    """Real time, and the generator of ``random``. Waiting ends early once ``halt`` is set."""
+
+    def __init__(self, halt: threading.Event | None = None) -> None:
+        self._halt = halt or threading.Event()
 
     def now(self) -> float:
         """Seconds since some moment."""
@@ -35,7 +39,7 @@ class SystemClock:
 
     def sleep(self, seconds: float) -> None:
         """Let ``seconds`` pass."""
-        time.sleep(seconds)
+        self._halt.wait(seconds)
 
     def chance(self) -> float:
         """A number from 0 to 1."""

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from bundler.builder.hub.limits import HaltedError, Limits, Rate
-from bundler.builder.hub.retry import RetryPolicy, SystemClock
+from bundler.builder.hub.retry import RetryPolicy
 
 
 class Watch:
@@ -65,7 +65,7 @@ def test_no_more_connections_than_allowed() -> None:
 
 
 def test_a_halt_ends_waiting_for_time_and_for_a_connection() -> None:
-    limits = Limits.of(RetryPolicy(), connections=1, clock=SystemClock())
+    limits = Limits.of(RetryPolicy(), connections=1)
     ended: list[str] = []
 
     def sleeper() -> None:
