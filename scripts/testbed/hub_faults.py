@@ -85,7 +85,7 @@ class Fault:
     LFS bytes come from the second port below ``/lfs/``, all else from the first. The first ``skip`` matching
     requests pass, the next ``times`` fail (``None``: all). ``method`` limits it to ``GET`` or ``HEAD``. A body fault
     matches only answers that it can strike in: a cut those that are longer than ``after``, wrong bytes those that
-    hold the byte.
+    hold the byte. ``from_byte`` limits it to those that begin there or later in the file.
     """
 
     path: str
@@ -97,6 +97,7 @@ class Fault:
     retry_after_s: Optional[int] = None
     retry_as_date: bool = False
     after: int = 0
+    from_byte: int = 0
     by: int = -1
     stall_s: float = 30.0
     bytes_per_s: int = 1024 * 1024
@@ -108,6 +109,8 @@ class Fault:
 
     def fits(self, span: Span) -> bool:
         """Whether an answer with these bytes of a file can show it."""
+        if span.start < self.from_byte:
+            return False
         if self.kind is Kind.WRONG_BYTES:
             return span.start <= self.after < span.end
         if self.kind in BREAKS or self.kind is Kind.SLOW:
