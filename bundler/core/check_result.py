@@ -45,6 +45,14 @@ def told_proofs(results: Iterable[CheckResult]) -> tuple[str, ...]:
     return tuple(_told(proof, why, count) for (proof, why), count in counts.items())
 
 
+def advice_on_places(results: Iterable[CheckResult], command: str) -> str:
+    """How to learn where in the code the attempts of Python processes are; empty where nothing more can be learnt."""
+    seen = [result.no_egress for result in results if result.no_egress and not result.no_egress.where_in_code]
+    if not any(attempt.is_python for no_egress in seen for attempt in no_egress.attempts):
+        return ""
+    return f"`{command} --where-in-code` tells file and line of what Python processes try"
+
+
 def _told(proof: str, why: str, count: int) -> str:
     checks = "1 check" if count == 1 else f"{count} checks"
     if proof == TRIPWIRE:

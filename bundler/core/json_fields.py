@@ -30,6 +30,10 @@ class Fields:
             remedy="the file is damaged or was not made by bundler: bring it here again",
         )
 
+    def has(self, key: str) -> bool:
+        """Whether the key is there: one of a later release may not be."""
+        return key in self._value
+
     def _typed(self, key: str, kind: type, name: str) -> Any:  # noqa: ANN401 - the callers narrow it
         value = self._value.get(key)
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):

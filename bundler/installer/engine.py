@@ -43,10 +43,11 @@ class EngineFacts:
 
 @dataclass(frozen=True)
 class HeldImage:
-    """An image as the engine holds it: the id that it answers to, and its layers from the lowest."""
+    """An image as the engine holds it: the id that it answers to, its layers from the lowest, and its variables."""
 
     image_id: Digest
     diff_ids: tuple[Digest, ...]
+    env: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)

@@ -150,8 +150,11 @@ def inspect(client: EngineClient, name: str) -> Optional[HeldImage]:
     if document is None:
         return None
     layers = (document.get("RootFS") or {}).get("Layers") or []
+    variables = (document.get("Config") or {}).get("Env") or []
     return HeldImage(
-        _digest(document.get("Id"), client.address), tuple(_digest(text, client.address) for text in layers)
+        _digest(document.get("Id"), client.address),
+        tuple(_digest(text, client.address) for text in layers),
+        dict(str(variable).partition("=")[::2] for variable in variables),
     )
 
 

@@ -1,0 +1,229 @@
+"""The hook inside a Python process of a check: it tells the host which line of code tried to reach out (PEP 578).
+
+It runs in somebody else's process, on any Python from 3.8 on. So it imports nothing that the process would not have,
+raises nothing, waits a tenth of a second at most where nobody listens, and stays quiet once it has said enough. What it
+says goes as one datagram through a Unix socket in this file's directory; `reports` reads it on the host:
+
+    event NUL host NUL port NUL process NUL number of calls not told NUL (file NUL line NUL function NUL)*
+
+Source of events and their arguments: "Audit events table" of Python's documentation. A name that is given to
+``connect`` or ``sendto`` itself is looked up before their events, and so is not seen where that fails.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import CodeType, FrameType
+    from typing import Any, Optional
+
+    Lines = tuple[tuple[CodeType, int], ...]
+
+SOCKET = "report"
+#: The names and addresses of a check's host; `wire` knows them too.
+OWN = frozenset({"bundler-check", "192.0.2.2", "2001:db8::2"})
+SENT = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
+ASKED = frozenset({"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr", "socket.getnameinfo"})
+_INTERNET = (2, 10)  # AF_INET and AF_INET6 of Linux
+_ANYWHERE = frozenset({"", "localhost", "::1", "::", "0.0.0.0", "0"})  # noqa: S104 - nothing is bound
+_FRAMES, _CALLS, _LOOKS = 40, 200, 5000
+_TEXT, _MESSAGE = 400, 24000
+_PATIENCE_S = 0.1
+
+
+class _Calls:
+    """What one process has told so far."""
+
+    def __init__(self, directory: str) -> None:
+        self.path = directory + "/" + SOCKET
+        self.folder = _folder()
+        self.busy: set[int] = set()
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew, as a child does."""
+        self.pid = os.getpid()
+        self.told: set[object] = set()
+        self.looks = 0
+        self.untold = 0
+
+    def hook(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Told of every event by Python itself, in the thread that raised it."""
+        if event not in SENT and event not in ASKED:
+            return
+        thread = None
+        try:
+            import _thread  # noqa: PLC0415 - now, for the process may be ending
+
+            ident = _thread.get_ident()
+            if ident in self.busy:
+                return
+            self.busy.add(ident)
+            thread = ident
+            self.look(event, arguments, sys._getframe(1))
+        except Exception:  # noqa: BLE001, S110 - the call goes on as if nobody had looked
+            pass
+        finally:
+            if thread is not None:
+                self.busy.discard(thread)
+
+    def look(self, event: str, arguments: tuple[Any, ...], frame: Optional[FrameType]) -> None:
+        """Tell of the call, unless it is innocent, was told before or is one too many."""
+        target = _sent_to(*arguments[:2]) if event in SENT else _asked_for(arguments[0])
+        if target is None:
+            return
+        if self.pid != os.getpid():
+            self.forget()
+        self.looks += 1
+        if self.looks > _LOOKS or len(self.told) >= _CALLS:
+            self.untold += 1
+            return
+        lines = _lines(frame)
+        key = (event, target, lines)
+        if key not in self.told:
+            self.told.add(key)
+            self.send(event, target, lines)
+
+    def send(self, event: str, target: tuple[str, str], lines: Lines) -> None:
+        """One datagram, or one more call that is not told."""
+        import _socket  # noqa: PLC0415 - it is there already, for who calls out has it
+
+        fields = [event, *target, str(self.pid), str(self.untold)]
+        frames = [self.frame(code, line) for code, line in lines]
+        while frames and sum(map(len, frames)) > _MESSAGE:
+            frames.pop(0)
+        message = "\0".join(fields + frames).encode("utf-8", "replace")
+        sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
+        try:
+            sock.settimeout(_PATIENCE_S)
+            sock.connect(self.path)
+            sock.send(message)
+        except OSError:
+            self.untold += 1
+        finally:
+            sock.close()
+
+    def frame(self, code: CodeType, line: int) -> str:
+        """Three fields."""
+        file = code.co_filename
+        if not file.startswith(("/", "<")):
+            file = os.path.normpath(self.folder + "/" + file)
+        function = getattr(code, "co_qualname", code.co_name)
+        return "\0".join((_short(file), str(line), _short(function)))
+
+
+def install(directory: str) -> None:
+    """Have Python tell of its events from now on; ``directory`` is where the socket is."""
+    sys.addaudithook(_Calls(directory).hook)
+
+
+def _folder() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109 - pathlib would be loaded for it
+    except OSError:
+        return "/"
+
+
+def _short(text: str) -> str:
+    return text.replace("\0", " ")[-_TEXT:]
+
+
+def _text(value: object) -> str:
+    """A name or an address as programs give it: some give bytes."""
+    text = value.decode("utf-8", "replace") if isinstance(value, (bytes, bytearray)) else str(value)
+    return text.replace("\0", " ")[:_TEXT]
+
+
+def _sent_to(sock: Any, address: Any) -> Optional[tuple[str, str]]:  # noqa: ANN401 - whatever a program gives
+    """Host and port; None for what stays in the container, and for a socket that is connected already."""
+    if not isinstance(address, tuple) or int(sock.family) not in _INTERNET:
+        return None
+    host = _text(address[0])
+    return None if _is_innocent(host) else (host, str(int(address[1])))
+
+
+def _asked_for(name: Any) -> Optional[tuple[str, str]]:  # noqa: ANN401 - whatever a program gives
+    """The name or the address, and no port; ``getnameinfo`` has both in a pair."""
+    name = name[0] if isinstance(name, tuple) else name
+    if name is None:
+        return None
+    host = _text(name)
+    return None if _is_innocent(host) else (host, "")
+
+
+def _is_innocent(host: str) -> bool:
+    host = host.lower()
+    host = host[7:] if host.startswith("::ffff:") else host
+    return host in _ANYWHERE or host in OWN or host.startswith("127.") or host.endswith(".localhost")
+
+
+def _lines(frame: Optional[FrameType]) -> Lines:
+    """The stack, outermost first: that of this thread, and below it that of the task that has a worker do this."""
+    own = list(_walk(frame))
+    asking = _asking(frame) if any(_is_pool(code) for code, _ in own) else ()
+    lines = [(code, line) for code, line in (*own, *asking) if not code.co_filename.startswith("<frozen ")]
+    return tuple(reversed(lines[:_FRAMES]))
+
+
+def _walk(frame: Optional[FrameType]) -> Iterator[tuple[CodeType, int]]:
+    """From the innermost frame outwards."""
+    while frame is not None:
+        yield frame.f_code, frame.f_lineno or 0
+        frame = frame.f_back
+
+
+def _is_pool(code: CodeType) -> bool:
+    return code.co_filename.endswith("concurrent/futures/thread.py")
+
+
+def _asking(frame: Optional[FrameType]) -> Iterable[tuple[CodeType, int]]:
+    """Who waits for what this worker of a pool does, from the innermost frame outwards.
+
+    asyncio looks names up in such workers. The worker's item knows its future, and either a task waits for that future
+    already, or the loop's thread is still on its way out of handing the item over.
+    """
+    while frame is not None and not (_is_pool(frame.f_code) and frame.f_code.co_name == "run"):
+        frame = frame.f_back
+    if frame is None:
+        return ()
+    future = frame.f_locals["self"].future
+    for waited in _chained_to(future):
+        for task in sys.modules["asyncio"].all_tasks(waited.get_loop()):
+            if getattr(task, "_fut_waiter", None) is waited:
+                return _awaiting(task.get_coro())
+    for other in sys._current_frames().values():
+        if _hands_over(other, future):
+            return _walk(other)
+    return ()
+
+
+def _chained_to(future: Any) -> list[Any]:  # noqa: ANN401 - of the program's own asyncio
+    """The futures of asyncio that get the result of a pool's one: ``_chain_future`` keeps them in a closure."""
+    cells = [cell for call in list(future._done_callbacks) for cell in getattr(call, "__closure__", None) or ()]
+    return [cell.cell_contents for cell in cells if hasattr(cell.cell_contents, "get_loop")]
+
+
+def _awaiting(coroutine: Any) -> Iterable[tuple[CodeType, int]]:  # noqa: ANN401 - coroutines of many kinds
+    """The frames of a coroutine that waits, from the innermost outwards."""
+    found = []
+    while coroutine is not None and len(found) < 2 * _FRAMES:
+        frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
+        if frame is not None:
+            found.append((frame.f_code, frame.f_lineno or 0))
+        coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "gi_yieldfrom", None)
+    return reversed(found)
+
+
+def _hands_over(frame: Optional[FrameType], future: object) -> bool:
+    """Whether a thread has just given that future's item to the pool; only the pool's own frames are looked into."""
+    while frame is not None:
+        path = frame.f_code.co_filename
+        if ("/asyncio/" in path or _is_pool(frame.f_code)) and frame.f_code.co_name not in {"run", "_worker"}:
+            if any(value is future for value in frame.f_locals.values()):
+                return True
+        frame = frame.f_back
+    return False
