@@ -209,7 +209,7 @@ def _chained_to(future: Any) -> list[Any]:  # noqa: ANN401 - of the program's ow
 
 def _awaiting(coroutine: Any) -> Iterable[tuple[CodeType, int]]:  # noqa: ANN401 - coroutines of many kinds
     """The frames of a coroutine that waits, from the innermost outwards."""
-    found = []
+    found: list[tuple[CodeType, int]] = []
     while coroutine is not None and len(found) < 2 * _FRAMES:
         frame = getattr(coroutine, "cr_frame", None) or getattr(coroutine, "gi_frame", None)
         if frame is not None:
@@ -221,9 +221,9 @@ def _awaiting(coroutine: Any) -> Iterable[tuple[CodeType, int]]:  # noqa: ANN401
 def _hands_over(frame: Optional[FrameType], future: object) -> bool:
     """Whether a thread has just given that future's item to the pool; only the pool's own frames are looked into."""
     while frame is not None:
-        path = frame.f_code.co_filename
-        if ("/asyncio/" in path or _is_pool(frame.f_code)) and frame.f_code.co_name not in {"run", "_worker"}:
-            if any(value is future for value in frame.f_locals.values()):
-                return True
+        code = frame.f_code
+        is_giver = code.co_name not in {"run", "_worker"} and ("/asyncio/" in code.co_filename or _is_pool(code))
+        if is_giver and any(value is future for value in frame.f_locals.values()):
+            return True
         frame = frame.f_back
     return False

@@ -13,7 +13,7 @@ if __name__ == "sitecustomize":
 
     _here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120 - pathlib would be loaded for it
     try:
-        if sys.version_info >= (3, 8):
+        if hasattr(sys, "addaudithook"):
             __import__("bundler_calls").install(_here)
     except Exception:  # noqa: BLE001, S110 - whatever is wrong here must not be wrong in the service
         pass
