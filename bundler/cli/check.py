@@ -40,14 +40,12 @@ def check(
         click.echo(json.dumps(results, ensure_ascii=False))
     else:
         click.echo("\n\n".join(_as_text(bundle) for bundle in checked))
-    failed = any(not result.passed for bundle in checked for result in bundle.results)
+    failed = any(result.failed for bundle in checked for result in bundle.results)
     return CheckError.exit_code if failed else 0
 
 
 def _as_text(bundle: Checked) -> str:
-    rows = [
-        (result.name, "passed" if result.passed else "FAILED", human_time(result.seconds)) for result in bundle.results
-    ]
+    rows = [(result.name, result.told, human_time(result.seconds)) for result in bundle.results]
     told = [f"{result.name}: {result.detail}" for result in bundle.results if not result.passed]
     proofs = told_proofs(bundle.results)
     return "\n".join([bundle.title, table(("CHECK", "RESULT", "TIME"), rows, right=(2,)), *told, *proofs])

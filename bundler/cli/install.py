@@ -92,7 +92,7 @@ def _show(outcome: Outcome, *, as_json: bool) -> None:
     click.echo(table(("IMAGE", "ID"), rows))
     if not outcome.already:
         click.echo()
-        checks = [(check.name, "passed", human_time(check.seconds)) for check in receipt.checks]
+        checks = [(check.name, check.told, human_time(check.seconds)) for check in receipt.checks]
         click.echo(table(("CHECK", "RESULT", "TIME"), checks, right=(2,)))
         for proof in told_proofs(receipt.checks):
             click.echo(proof)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from bundler.builder.space import StorePlace
 from bundler.cli.installer_options import make_engine
-from bundler.core.bundle_manifest import RunCheck
 from bundler.core.check_result import CheckResult
+from bundler.core.checks import AnyCheck
 from bundler.core.digest import Digest
 from bundler.core.progress import Progress
 from bundler.core.reference import Reference
@@ -43,7 +43,7 @@ class EngineRehearsal:
 
     def mounted(
         self,
-        checks: Sequence[RunCheck],
+        checks: Sequence[AnyCheck],
         image_ids: Mapping[Reference, Digest],
         mounts: Mapping[str, Path],
         env: Mapping[str, str],

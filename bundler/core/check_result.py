@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from bundler.core.egress import TRIPWIRE, NoEgress
 
+NOT_PROVED = "not proved here"
+
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What a check found; ``kind`` is ``models`` or ``run``, ``detail`` says what was seen.
+    """What a check found; ``kind`` is ``models`` or one of `bundler.core.checks.KINDS`, ``detail`` says what was seen.
 
-    ``no_egress`` is what was seen of attempts to call out: None where nothing of the image ran.
+    ``no_egress`` is what was seen of attempts to call out: None where nothing of the image ran. ``proved_here`` is
+    False where something that the check needs, such as a GPU, is not on this host: then it neither passed nor failed,
+    and ``detail`` says why. ``measured`` are figures by name, with their units in the names.
     """
 
     name: str
@@ -22,6 +26,20 @@ class CheckResult:
     detail: str
     seconds: float
     no_egress: Optional[NoEgress] = None
+    proved_here: bool = True
+    measured: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it was run and did not pass."""
+        return self.proved_here and not self.passed
+
+    @property
+    def told(self) -> str:
+        """The outcome for people, in a word or three."""
+        if not self.proved_here:
+            return NOT_PROVED
+        return "passed" if self.passed else "FAILED"
 
     def to_json(self) -> dict[str, Any]:
         """The form in receipts and in ``--json``."""
@@ -29,8 +47,10 @@ class CheckResult:
             "name": self.name,
             "kind": self.kind,
             "passed": self.passed,
+            "proved_here": self.proved_here,
             "detail": self.detail,
             "seconds": max(round(self.seconds, 3), 0.001),
+            **({"measured": dict(self.measured)} if self.measured else {}),
             **({"no_egress": self.no_egress.to_json()} if self.no_egress else {}),
         }
 

@@ -11,7 +11,7 @@ from bundler.core.errors import CheckError, PreconditionError
 from bundler.core.progress import Progress
 from bundler.core.reference import Reference
 from bundler.installer import receipts
-from bundler.installer.checks import run_checks
+from bundler.installer.checks.running import run_checks
 from bundler.installer.engine import Engine
 from bundler.installer.host import Host
 from bundler.installer.receipt import Receipt

@@ -21,7 +21,7 @@ from bundler.core.layout import blob_name
 from bundler.core.progress import Progress
 from bundler.core.reference import Reference
 from bundler.installer import chained_log, receipts
-from bundler.installer.checks import require_passed, run_checks
+from bundler.installer.checks.running import require_passed, run_checks
 from bundler.installer.engine import Engine, EngineFacts
 from bundler.installer.host import Host
 from bundler.installer.journal import Journal, open_journal

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bundler.core.bundle import open_bundle
-from bundler.core.bundle_manifest import RunCheck
 from bundler.core.check_result import CheckResult
+from bundler.core.checks import AnyCheck
 from bundler.core.digest import Digest
 from bundler.core.locking import HeldLockError
 from bundler.core.progress import Progress, SilentProgress
 from bundler.core.reference import Reference
-from bundler.installer.checks import run_checks, run_commands
+from bundler.installer.checks.running import run_checks, run_commands
 from bundler.installer.engine import Engine, RunSpec
 from bundler.installer.host import Host
 from bundler.installer.journal import open_journal
@@ -50,7 +50,7 @@ def clear(engine: Engine, host_state: Path, progress: Progress) -> None:
 
 
 def rehearse_mounted(
-    checks: Sequence[RunCheck], image_ids: Mapping[Reference, Digest], engine: Engine, spec: RunSpec, progress: Progress
+    checks: Sequence[AnyCheck], image_ids: Mapping[Reference, Digest], engine: Engine, spec: RunSpec, progress: Progress
 ) -> tuple[CheckResult, ...]:
     """The results of ``run`` checks in images that hold no models, with the mounts and variables of ``spec``."""
     progress.step("rehearse: run checks with the models mounted, without a network")
