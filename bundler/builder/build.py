@@ -25,7 +25,8 @@ from bundler.builder.assemble import (
 from bundler.builder.beside import OutsideWorld
 from bundler.builder.compose import OFFLINE
 from bundler.builder.compress import Compression
-from bundler.builder.describe import created_time, describe_checks
+from bundler.builder.describe import created_time
+from bundler.builder.describe_checks import describe_checks
 from bundler.builder.engine_part import EnginePart, build_images
 from bundler.builder.images import BuildEngine, BuildOptions, request_of
 from bundler.builder.kit_writer import StagedKit
@@ -44,8 +45,9 @@ from bundler.builder.state import Cache
 from bundler.builder.steps import Steps
 from bundler.builder.supply import DownloadSettings, ModelSupply
 from bundler.builder.writer import BundleWriter
-from bundler.core.bundle_manifest import BundleManifest, RunCheck, kit_title
-from bundler.core.check_result import CheckResult
+from bundler.core.bundle_manifest import BundleManifest, kit_title
+from bundler.core.check_result import CheckResult, advice_on_places
+from bundler.core.checks import AnyCheck
 from bundler.core.digest import Digest
 from bundler.core.docker_api import EngineClient
 from bundler.core.errors import BundleError, CheckError, Problem
@@ -73,7 +75,7 @@ class Rehearsal(Protocol):
 
     def mounted(
         self,
-        checks: Sequence[RunCheck],
+        checks: Sequence[AnyCheck],
         image_ids: Mapping[Reference, Digest],
         mounts: Mapping[str, Path],
         env: Mapping[str, str],
@@ -272,12 +274,13 @@ class _Build:
 
 
 def _passed(results: tuple[CheckResult, ...], name: str) -> tuple[CheckResult, ...]:
-    failed = [Problem(f"check {result.name}", result.detail) for result in results if not result.passed]
+    failed = [Problem(f"check {result.name}", result.detail) for result in results if result.failed]
     if failed:
+        remedy = "mend the service or the check, then build again: what was fetched and built is kept"
         raise CheckError(
             f"{len(failed)} of {len(results)} checks failed in the rehearsal, so no kit was written",
             where=name,
-            remedy="mend the service or the check, then build again: what was fetched and built is kept",
+            remedy="; ".join([remedy, *advice_on_places(results, "bundler build")]),
             problems=failed,
         )
     return results

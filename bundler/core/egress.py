@@ -8,9 +8,11 @@ nothing got out, and whether anything tried is not known.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Optional
 
+from bundler.core.checks import Peer
 from bundler.core.code_place import CodePlace, parse_code_place
 from bundler.core.json_fields import Fields
 
@@ -83,6 +85,12 @@ class Attempt:
         known = next((_BY_NAME[name] for name in names if name in _BY_NAME), "")
         return known or _BY_ADDRESS.get(self.address, "") or _BY_PORT.get(self.port or 0, "")
 
+    def goes_to(self, peer: Peer) -> bool:
+        """Whether it asks for the peer's name, or sends to its address and port."""
+        if self.name is not None:
+            return self.name.lower().rstrip(".") == peer.host
+        return self.address == peer.host and peer.port in {None, self.port}
+
     @property
     def told(self) -> str:
         """The attempt for people, on one line."""
@@ -122,13 +130,21 @@ class Attempt:
 class NoEgress:
     """Whether a check tried to call out: the kind of ``proof``, ``why`` it is the weaker one, and the attempts.
 
-    ``where_in_code`` says that Python processes ran with the hook, and so with a ``PYTHONPATH`` of bundler's.
+    ``allowed`` are those that the check allows: peers that stand beside the service. ``where_in_code`` says that Python
+    processes ran with the hook, and so with a ``PYTHONPATH`` of bundler's.
     """
 
     proof: str
     why: str = ""
     attempts: tuple[Attempt, ...] = ()
+    allowed: tuple[Attempt, ...] = ()
     where_in_code: bool = False
+
+    def allowing(self, peers: Sequence[Peer]) -> NoEgress:
+        """The same, with what goes to one of ``peers`` among the allowed."""
+        allowed = tuple(attempt for attempt in self.attempts if any(attempt.goes_to(peer) for peer in peers))
+        rest = tuple(attempt for attempt in self.attempts if attempt not in allowed)
+        return replace(self, attempts=rest, allowed=self.allowed + allowed)
 
     @property
     def told(self) -> str:
@@ -141,18 +157,23 @@ class NoEgress:
 
     def to_json(self) -> dict[str, Any]:
         """The form in papers, receipts and ``--json``."""
-        attempts = [attempt.to_json() for attempt in self.attempts]
-        hooked = {"where_in_code": True} if self.where_in_code else {}
-        return {"proof": self.proof, "why": self.why, "attempts": attempts, **hooked}
+        return {
+            "proof": self.proof,
+            "why": self.why,
+            "attempts": [attempt.to_json() for attempt in self.attempts],
+            **({"allowed": [attempt.to_json() for attempt in self.allowed]} if self.allowed else {}),
+            **({"where_in_code": True} if self.where_in_code else {}),
+        }
 
 
 def parse_no_egress(fields: Fields) -> NoEgress:
     """Read what a receipt keeps; raises BundleError where it is not as it was written."""
     return NoEgress(
-        fields.choice("proof", PROOFS),
-        fields.text("why"),
-        tuple(map(_parse_attempt, fields.objects("attempts"))),
-        where_in_code=fields.has("where_in_code") and fields.flag("where_in_code"),
+        proof=fields.choice("proof", PROOFS),
+        why=fields.text("why"),
+        attempts=tuple(map(_parse_attempt, fields.objects("attempts"))),
+        allowed=tuple(map(_parse_attempt, fields.optional_objects("allowed") or ())),
+        where_in_code=bool(fields.optional_flag("where_in_code")),
     )
 
 
@@ -166,5 +187,5 @@ def _parse_attempt(fields: Fields) -> Attempt:
         after_s=fields.duration("after_s"),
         count=fields.integer("count"),
         processes=tuple(fields.texts("processes")),
-        places=tuple(map(parse_code_place, fields.objects("places"))) if fields.has("places") else (),
+        places=tuple(map(parse_code_place, fields.optional_objects("places") or ())),
     )

@@ -11,7 +11,7 @@ from bundler.core.errors import CheckError, PreconditionError
 from bundler.core.progress import Progress
 from bundler.core.reference import Reference
 from bundler.installer import receipts
-from bundler.installer.checks import run_checks
+from bundler.installer.checks.running import run_checks
 from bundler.installer.engine import Engine
 from bundler.installer.host import Host
 from bundler.installer.receipt import Receipt
@@ -25,9 +25,12 @@ class Checked:
     results: tuple[CheckResult, ...]
 
 
-def check_installed(name: Optional[str], engine: Engine, host: Host, progress: Progress) -> tuple[Checked, ...]:
+def check_installed(
+    name: Optional[str], engine: Engine, host: Host, progress: Progress, *, where_in_code: bool = False
+) -> tuple[Checked, ...]:
     """The results for the bundle called ``name``, or for all that were installed into this engine (None).
 
+    ``where_in_code`` hooks Python processes, so that attempts to call out are told with their lines.
     Raises PreconditionError where nothing of that name was installed, CheckError where an image of it is gone or its
     name was moved: then there is nothing to run the checks in.
     """
@@ -41,10 +44,10 @@ def check_installed(name: Optional[str], engine: Engine, host: Host, progress: P
                 where=str(host.receipts_dir(engine_id)),
                 remedy="install the kit first; or name the engine with --host, or the --state-dir that was used for it",
             )
-        return tuple(_check(receipt, engine, progress) for receipt in found)
+        return tuple(_check(receipt, engine, progress, where_in_code=where_in_code) for receipt in found)
 
 
-def _check(receipt: Receipt, engine: Engine, progress: Progress) -> Checked:
+def _check(receipt: Receipt, engine: Engine, progress: Progress, *, where_in_code: bool) -> Checked:
     progress.step(f"check {receipt.manifest.title}")
     image_ids: dict[Reference, Digest] = {}
     for image in receipt.images:
@@ -56,4 +59,5 @@ def _check(receipt: Receipt, engine: Engine, progress: Progress) -> Checked:
                 remedy="see `bundler audit`; installing the kit again puts it right",
             )
         image_ids[image.reference] = image.engine_id
-    return Checked(receipt.manifest.title, run_checks(receipt.manifest, image_ids, engine, progress))
+    results = run_checks(receipt.manifest, image_ids, engine, progress, where_in_code=where_in_code)
+    return Checked(receipt.manifest.title, results)

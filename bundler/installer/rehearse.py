@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bundler.core.bundle import open_bundle
-from bundler.core.bundle_manifest import RunCheck
 from bundler.core.check_result import CheckResult
+from bundler.core.checks import AnyCheck
 from bundler.core.digest import Digest
 from bundler.core.locking import HeldLockError
 from bundler.core.progress import Progress, SilentProgress
 from bundler.core.reference import Reference
-from bundler.installer.checks import run_checks, run_commands
+from bundler.installer.checks.running import run_checks, run_commands
 from bundler.installer.engine import Engine, RunSpec
 from bundler.installer.host import Host
 from bundler.installer.journal import open_journal
@@ -50,12 +50,18 @@ def clear(engine: Engine, host_state: Path, progress: Progress) -> None:
 
 
 def rehearse_mounted(
-    checks: Sequence[RunCheck], image_ids: Mapping[Reference, Digest], engine: Engine, spec: RunSpec, progress: Progress
+    checks: Sequence[AnyCheck],
+    image_ids: Mapping[Reference, Digest],
+    engine: Engine,
+    spec: RunSpec,
+    progress: Progress,
+    *,
+    where_in_code: bool = False,
 ) -> tuple[CheckResult, ...]:
     """The results of ``run`` checks in images that hold no models, with the mounts and variables of ``spec``."""
     progress.step("rehearse: run checks with the models mounted, without a network")
     engine.remove_leftovers()
-    return run_commands(checks, image_ids, engine, progress, spec)
+    return run_commands(checks, image_ids, engine, progress, spec, where_in_code=where_in_code)
 
 
 def load_named(kit: Path, engine: Engine, host_state: Path, progress: Progress) -> tuple[Reference, ...]:
@@ -77,9 +83,12 @@ def load_named(kit: Path, engine: Engine, host_state: Path, progress: Progress) 
     return tuple(image_ids)
 
 
-def rehearse(kit: Path, engine: Engine, host_state: Path, progress: Progress) -> tuple[CheckResult, ...]:
+def rehearse(
+    kit: Path, engine: Engine, host_state: Path, progress: Progress, *, where_in_code: bool = False
+) -> tuple[CheckResult, ...]:
     """The results of all checks of the kit at ``kit``, failed ones too; ``host_state`` takes a journal for the time.
 
+    ``where_in_code`` hooks Python processes, so that attempts to call out are told with their lines.
     Raises BundlerError where the kit cannot be installed into ``engine`` at all.
     """
     facts = engine.facts()
@@ -94,6 +103,6 @@ def rehearse(kit: Path, engine: Engine, host_state: Path, progress: Progress) ->
             progress.step("rehearse: prove every image")
             image_ids = {image.reference: prove_image(image, bundle.manifest, engine) for image in bundle.images}
             progress.step("rehearse: run checks without a network")
-            return run_checks(bundle.manifest, image_ids, engine, progress)
+            return run_checks(bundle.manifest, image_ids, engine, progress, where_in_code=where_in_code)
         finally:
             journal.forget_images(all_kits=True)

@@ -6,13 +6,13 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bundler.core.bundle_manifest import RunCheck
 from bundler.core.check_result import CheckResult
+from bundler.core.checks import RunCheck
 from bundler.core.digest import Digest
 from bundler.core.docker_api import connect
 from bundler.core.progress import Progress, SilentProgress
 from bundler.core.reference import Reference
-from bundler.installer.checks import run_commands
+from bundler.installer.checks.running import run_commands
 from bundler.installer.egress.holder_program import program
 from bundler.installer.engine import Engine
 from bundler.installer.engines.docker import DockerEngine
@@ -53,7 +53,7 @@ def run_all(
     engine: Engine, image_id: Digest, commands: Mapping[str, tuple[str, ...]], progress: Progress | None = None
 ) -> dict[str, CheckResult]:
     """Each command as a check of its own, in one session of proof."""
-    checks = [RunCheck(name, IMAGE, command, 15.0, (), (), None, {}) for name, command in commands.items()]
+    checks = [RunCheck(name, IMAGE, command, 15.0, None, {}, (), False, (), ()) for name, command in commands.items()]
     results = run_commands(checks, {IMAGE: image_id}, engine, progress or SilentProgress())
     return {result.name: result for result in results}
 
