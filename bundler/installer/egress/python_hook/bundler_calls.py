@@ -30,7 +30,11 @@ SENT = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
 ASKED = frozenset({"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr", "socket.getnameinfo"})
 _INTERNET = (2, 10)  # AF_INET and AF_INET6 of Linux
 _ANYWHERE = frozenset({"", "localhost", "::1", "::", "0.0.0.0", "0"})  # noqa: S104 - nothing is bound
-_FRAMES, _CALLS, _LOOKS = 40, 200, 5000
+#: How much is told: frames of a call, different calls of a process, calls that are looked at, and those from one line,
+#: since the same line may be reached by several tasks.
+_FRAMES, _CALLS, _LOOKS, _ALIKE = 40, 200, 5000, 5
+_TASKS = 10
+_POOL = "concurrent/futures/thread.py"
 _TEXT, _MESSAGE = 400, 24000
 _PATIENCE_S = 0.1
 
@@ -48,6 +52,7 @@ class _Calls:
         """Begin anew, as a child does."""
         self.pid = os.getpid()
         self.told: set[object] = set()
+        self.alike: dict[object, int] = {}
         self.looks = 0
         self.untold = 0
 
@@ -82,10 +87,14 @@ class _Calls:
         if self.looks > _LOOKS or len(self.told) >= _CALLS:
             self.untold += 1
             return
-        lines = _lines(frame)
-        key = (event, target, lines)
-        if key not in self.told:
-            self.told.add(key)
+        own = tuple(_walk(frame))
+        alike = (event, target, own)
+        self.alike[alike] = self.alike.get(alike, 0) + 1
+        if self.alike[alike] > _ALIKE:
+            return
+        lines = _lines(own, frame)
+        if (event, target, lines) not in self.told:
+            self.told.add((event, target, lines))
             self.send(event, target, lines)
 
     def send(self, event: str, target: tuple[str, str], lines: Lines) -> None:
@@ -161,12 +170,20 @@ def _is_innocent(host: str) -> bool:
     return host in _ANYWHERE or host in OWN or host.startswith("127.") or host.endswith(".localhost")
 
 
-def _lines(frame: Optional[FrameType]) -> Lines:
-    """The stack, outermost first: that of this thread, and below it that of the task that has a worker do this."""
-    own = list(_walk(frame))
-    asking = _asking(frame) if any(_is_pool(code) for code, _ in own) else ()
-    lines = [(code, line) for code, line in (*own, *asking) if not code.co_filename.startswith("<frozen ")]
-    return tuple(reversed(lines[:_FRAMES]))
+def _lines(own: Lines, frame: Optional[FrameType]) -> Lines:
+    """The stack, outermost first: that of this thread, and in it that of the tasks which wait for what it does."""
+    loop = next((place for place, (code, _) in enumerate(own) if _is_in(code, "asyncio/events.py")), len(own))
+    waiting: list[tuple[CodeType, int]] = []
+    try:
+        if any(_is_in(code, _POOL) for code, _ in own):
+            waiting += _waiting_for_worker(frame)
+        elif loop < len(own):
+            asyncio = sys.modules["asyncio"]
+            waiting += _waiting_for(asyncio, asyncio.current_task())
+    except Exception:  # noqa: BLE001, S110 - what is inside of asyncio differs between releases
+        pass
+    lines = (line for line in (*own[:loop], *waiting, *own[loop:]) if not line[0].co_filename.startswith("<frozen "))
+    return tuple(reversed(tuple(lines)[:_FRAMES]))
 
 
 def _walk(frame: Optional[FrameType]) -> Iterator[tuple[CodeType, int]]:
@@ -176,35 +193,45 @@ def _walk(frame: Optional[FrameType]) -> Iterator[tuple[CodeType, int]]:
         frame = frame.f_back
 
 
-def _is_pool(code: CodeType) -> bool:
-    return code.co_filename.endswith("concurrent/futures/thread.py")
+def _is_in(code: CodeType, file: str) -> bool:
+    return code.co_filename.endswith(file)
 
 
-def _asking(frame: Optional[FrameType]) -> Iterable[tuple[CodeType, int]]:
+def _waiting_for_worker(frame: Optional[FrameType]) -> Iterable[tuple[CodeType, int]]:
     """Who waits for what this worker of a pool does, from the innermost frame outwards.
 
     asyncio looks names up in such workers. The worker's item knows its future, and either a task waits for that future
     already, or the loop's thread is still on its way out of handing the item over.
     """
-    while frame is not None and not (_is_pool(frame.f_code) and frame.f_code.co_name == "run"):
+    while frame is not None and not (_is_in(frame.f_code, _POOL) and frame.f_code.co_name == "run"):
         frame = frame.f_back
     if frame is None:
         return ()
     future = frame.f_locals["self"].future
-    for waited in _chained_to(future):
-        for task in sys.modules["asyncio"].all_tasks(waited.get_loop()):
-            if getattr(task, "_fut_waiter", None) is waited:
-                return _awaiting(task.get_coro())
-    for other in sys._current_frames().values():
-        if _hands_over(other, future):
-            return _walk(other)
-    return ()
+    waiting = [line for waited in _behind(future) for line in _waiting_for(sys.modules["asyncio"], waited)]
+    handing = (_walk(other) for other in sys._current_frames().values() if _hands_over(other, future))
+    return waiting or next(handing, ())
 
 
-def _chained_to(future: Any) -> list[Any]:  # noqa: ANN401 - of the program's own asyncio
-    """The futures of asyncio that get the result of a pool's one: ``_chain_future`` keeps them in a closure."""
-    cells = [cell for call in list(future._done_callbacks) for cell in getattr(call, "__closure__", None) or ()]
-    return [cell.cell_contents for cell in cells if hasattr(cell.cell_contents, "get_loop")]
+def _waiting_for(asyncio: Any, future: Any) -> list[tuple[CodeType, int]]:  # noqa: ANN401 - of the program's own asyncio
+    """The frames of tasks that wait for an asyncio future, and for each other, from the innermost outwards."""
+    lines: list[tuple[CodeType, int]] = []
+    tasks = asyncio.all_tasks(future.get_loop())
+    for _ in range(_TASKS):
+        waited = [future, *_behind(future)]
+        future = next((task for task in tasks if any(task._fut_waiter is item for item in waited)), None)
+        if future is None:
+            break
+        lines += _awaiting(future.get_coro())
+    return lines
+
+
+def _behind(future: Any) -> list[Any]:  # noqa: ANN401 - of the program's own asyncio
+    """The futures that are done when this one is: those who chain, gather or wait keep them in their callbacks."""
+    callbacks = getattr(future, "_done_callbacks", None) or [pair[0] for pair in future._callbacks or ()]
+    held = [cell.cell_contents for call in callbacks for cell in getattr(call, "__closure__", None) or ()]
+    held += [argument for call in callbacks for argument in getattr(call, "args", ())]
+    return [value for value in held if hasattr(value, "get_loop") and value is not future]
 
 
 def _awaiting(coroutine: Any) -> Iterable[tuple[CodeType, int]]:  # noqa: ANN401 - coroutines of many kinds
@@ -222,7 +249,7 @@ def _hands_over(frame: Optional[FrameType], future: object) -> bool:
     """Whether a thread has just given that future's item to the pool; only the pool's own frames are looked into."""
     while frame is not None:
         code = frame.f_code
-        is_giver = code.co_name not in {"run", "_worker"} and ("/asyncio/" in code.co_filename or _is_pool(code))
+        is_giver = code.co_name not in {"run", "_worker"} and ("/asyncio/" in code.co_filename or _is_in(code, _POOL))
         if is_giver and any(value is future for value in frame.f_locals.values()):
             return True
         frame = frame.f_back
