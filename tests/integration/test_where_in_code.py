@@ -119,8 +119,11 @@ def test_honest_services_are_silent_with_the_hook(service: Hooked) -> None:
 def test_floods_end_and_are_bounded(service: Hooked) -> None:
     floods = {"of calls": ("python3", "/app/flood.py"), "of reports": ("python3", "/app/hostile.py")}
     results = hooked(service, {**floods, "after": ("python3", "-m", "service")})
-    tried = attempts(results["of calls"])["203.0.113.9"]
-    assert tried.places
+    flood = results["of calls"].no_egress
+    assert flood is not None
+    assert sum(attempt.count for attempt in flood.attempts) == 20_000
+    assert 0 < sum(len(attempt.places) for attempt in flood.attempts) <= 200
+    assert "ended with" not in results["of calls"].detail
     assert results["of reports"].passed, results["of reports"].detail
     assert told_from_load(results["after"])
 

@@ -33,8 +33,9 @@ _ANYWHERE = frozenset({"", "localhost", "::1", "::", "0.0.0.0", "0"})  # noqa: S
 #: How much is told: frames of a call, different calls of a process, calls that are looked at, and those from one line,
 #: since the same line may be reached by several tasks.
 _FRAMES, _CALLS, _LOOKS, _ALIKE = 40, 200, 5000, 5
-_TASKS = 10
+_TASKS, _ATTEMPTS, _DEEPEST = 10, 5, 300
 _POOL = "concurrent/futures/thread.py"
+_LOOP = "asyncio/events.py"  # is on the stack of a loop's thread while a task runs
 _TEXT, _MESSAGE = 400, 24000
 _PATIENCE_S = 0.1
 
@@ -45,14 +46,14 @@ class _Calls:
     def __init__(self, directory: str) -> None:
         self.path = directory + "/" + SOCKET
         self.folder = _folder()
-        self.busy: set[int] = set()
         self.forget()
 
     def forget(self) -> None:
         """Begin anew, as a child does."""
         self.pid = os.getpid()
+        self.busy: set[int] = set()
         self.told: set[object] = set()
-        self.alike: dict[object, int] = {}
+        self.alike: dict[int, int] = {}
         self.looks = 0
         self.untold = 0
 
@@ -64,6 +65,8 @@ class _Calls:
         try:
             import _thread  # noqa: PLC0415 - now, for the process may be ending
 
+            if self.pid != os.getpid():
+                self.forget()
             ident = _thread.get_ident()
             if ident in self.busy:
                 return
@@ -81,14 +84,12 @@ class _Calls:
         target = _sent_to(*arguments[:2]) if event in SENT else _asked_for(arguments[0])
         if target is None:
             return
-        if self.pid != os.getpid():
-            self.forget()
         self.looks += 1
         if self.looks > _LOOKS or len(self.told) >= _CALLS:
             self.untold += 1
             return
         own = tuple(_walk(frame))
-        alike = (event, target, own)
+        alike = hash((event, target, tuple((id(code), line) for code, line in own)))
         self.alike[alike] = self.alike.get(alike, 0) + 1
         if self.alike[alike] > _ALIKE:
             return
@@ -172,7 +173,7 @@ def _is_innocent(host: str) -> bool:
 
 def _lines(own: Lines, frame: Optional[FrameType]) -> Lines:
     """The stack, outermost first: that of this thread, and in it that of the tasks which wait for what it does."""
-    loop = next((place for place, (code, _) in enumerate(own) if _is_in(code, "asyncio/events.py")), len(own))
+    loop = next((place for place, (code, _) in enumerate(own) if _is_in(code, _LOOP)), len(own))
     waiting: list[tuple[CodeType, int]] = []
     try:
         if any(_is_in(code, _POOL) for code, _ in own):
@@ -187,8 +188,10 @@ def _lines(own: Lines, frame: Optional[FrameType]) -> Lines:
 
 
 def _walk(frame: Optional[FrameType]) -> Iterator[tuple[CodeType, int]]:
-    """From the innermost frame outwards."""
-    while frame is not None:
+    """From the innermost frame outwards; of a deep recursion the innermost part."""
+    for _ in range(_DEEPEST):
+        if frame is None:
+            return
         yield frame.f_code, frame.f_lineno or 0
         frame = frame.f_back
 
@@ -200,17 +203,26 @@ def _is_in(code: CodeType, file: str) -> bool:
 def _waiting_for_worker(frame: Optional[FrameType]) -> Iterable[tuple[CodeType, int]]:
     """Who waits for what this worker of a pool does, from the innermost frame outwards.
 
-    asyncio looks names up in such workers. The worker's item knows its future, and either a task waits for that future
-    already, or the loop's thread is still on its way out of handing the item over.
+    asyncio looks names up in such workers. The worker's item knows its future. Either a task waits for that future
+    already, or the loop's thread is still on its way out of handing the item over, or of the task that did. While this
+    looks, that thread goes on: so it looks again where it saw nothing.
     """
     while frame is not None and not (_is_in(frame.f_code, _POOL) and frame.f_code.co_name == "run"):
         frame = frame.f_back
     if frame is None:
         return ()
     future = frame.f_locals["self"].future
-    waiting = [line for waited in _behind(future) for line in _waiting_for(sys.modules["asyncio"], waited)]
-    handing = (_walk(other) for other in sys._current_frames().values() if _hands_over(other, future))
-    return waiting or next(handing, ())
+    for _ in range(_ATTEMPTS):
+        for other in list(sys._current_frames().values()):
+            if _hands_over(other, future):
+                return _walk(other)
+        for waited in _behind(future):
+            running = sys._current_frames().get(waited.get_loop()._thread_id)
+            current = list(_walk(running))
+            lines = _waiting_for(sys.modules["asyncio"], waited)
+            if lines or any(_is_in(code, _LOOP) for code, _ in current):
+                return lines or current
+    return ()
 
 
 def _waiting_for(asyncio: Any, future: Any) -> list[tuple[CodeType, int]]:  # noqa: ANN401 - of the program's own asyncio
