@@ -131,7 +131,8 @@ class NoEgress:
     """Whether a check tried to call out: the kind of ``proof``, ``why`` it is the weaker one, and the attempts.
 
     ``allowed`` are those that the check allows: peers that stand beside the service. ``where_in_code`` says that Python
-    processes ran with the hook, and so with a ``PYTHONPATH`` of bundler's.
+    processes ran with the hook, and so with a ``PYTHONPATH`` of bundler's; ``untold_calls`` is how many calls it did not
+    look at, at the least, because there were too many.
     """
 
     proof: str
@@ -139,6 +140,7 @@ class NoEgress:
     attempts: tuple[Attempt, ...] = ()
     allowed: tuple[Attempt, ...] = ()
     where_in_code: bool = False
+    untold_calls: int = 0
 
     def allowing(self, peers: Sequence[Peer]) -> NoEgress:
         """The same, with what goes to one of ``peers`` among the allowed."""
@@ -163,6 +165,7 @@ class NoEgress:
             "attempts": [attempt.to_json() for attempt in self.attempts],
             **({"allowed": [attempt.to_json() for attempt in self.allowed]} if self.allowed else {}),
             **({"where_in_code": True} if self.where_in_code else {}),
+            **({"untold_calls": self.untold_calls} if self.untold_calls else {}),
         }
 
 
@@ -174,6 +177,7 @@ def parse_no_egress(fields: Fields) -> NoEgress:
         attempts=tuple(map(_parse_attempt, fields.objects("attempts"))),
         allowed=tuple(map(_parse_attempt, fields.optional_objects("allowed") or ())),
         where_in_code=bool(fields.optional_flag("where_in_code")),
+        untold_calls=fields.optional_integer("untold_calls") or 0,
     )
 
 

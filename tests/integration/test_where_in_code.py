@@ -123,6 +123,7 @@ def test_floods_end_and_are_bounded(service: Hooked) -> None:
     assert flood is not None
     assert sum(attempt.count for attempt in flood.attempts) == 20_000
     assert 0 < sum(len(attempt.places) for attempt in flood.attempts) <= 200
+    assert flood.untold_calls > 0
     assert "ended with" not in results["of calls"].detail
     assert results["of reports"].passed, results["of reports"].detail
     assert told_from_load(results["after"])

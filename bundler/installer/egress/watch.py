@@ -26,6 +26,7 @@ from bundler.installer.egress.holder_image import can_hold
 from bundler.installer.egress.listener import Listener
 from bundler.installer.egress.processes import Processes
 from bundler.installer.egress.python_hook.joining import with_places
+from bundler.installer.egress.python_hook.reports import Heard
 from bundler.installer.egress.python_hook.session import Hook, HookRefusedError, python_hook
 from bundler.installer.egress.wire import HOST_NAME, lay_wire
 from bundler.installer.engine import Engine, EngineFacts, Holder, RunResult, RunSpec
@@ -50,10 +51,11 @@ class _Tripwire:
     def run(self, image_id: Digest, spec: RunSpec) -> tuple[RunResult, NoEgress]:
         hooked = self._hook.hooked(image_id, spec) if self._hook else spec
         result = self._engine.run(image_id, replace(hooked, network=self._holder))
-        places = self._hook.collect(result.began) if self._hook else ()
+        heard = self._hook.collect(result.began) if self._hook else Heard()
         try:
-            attempts = with_places(self._listener.collect(result.began), places)
-            return result, NoEgress(TRIPWIRE, attempts=attempts, where_in_code=self._hook is not None)
+            attempts = with_places(self._listener.collect(result.began), heard.places)
+            is_hooked = self._hook is not None
+            return result, NoEgress(TRIPWIRE, attempts=attempts, where_in_code=is_hooked, untold_calls=heard.untold)
         except OSError as error:
             raise CheckError(
                 f"the proof that nothing calls out was not done: its wire could not be read: {error}",

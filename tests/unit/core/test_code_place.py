@@ -57,7 +57,7 @@ def test_an_attempt_is_told_with_its_places_before_its_meaning() -> None:
 
 
 def test_a_receipt_gives_places_back() -> None:
-    value = NoEgress(TRIPWIRE, attempts=(attempt(place(OWN, HUB), place()),), where_in_code=True)
+    value = NoEgress(TRIPWIRE, attempts=(attempt(place(OWN, HUB), place()),), where_in_code=True, untold_calls=4)
     document = json.loads(json.dumps(value.to_json()))
     assert parse_no_egress(Fields(document, "receipt")) == value
     assert document["where_in_code"] is True

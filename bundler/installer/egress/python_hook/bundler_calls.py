@@ -4,7 +4,9 @@ It runs in somebody else's process, on any Python from 3.8 on. So it imports not
 raises nothing, waits a tenth of a second at most where nobody listens, and stays quiet once it has said enough. What it
 says goes as one datagram through a Unix socket in this file's directory; `reports` reads it on the host:
 
-    event NUL host NUL port NUL process NUL number of calls not told NUL (file NUL line NUL function NUL)*
+    event NUL host NUL port NUL process NUL number of calls that were not told (NUL file NUL line NUL function)*
+
+One without a stack says that number only; it comes when the number has doubled.
 
 Source of events and their arguments: "Audit events table" of Python's documentation. A name that is given to
 ``connect`` or ``sendto`` itself is looked up before their events, and so is not seen where that fails.
@@ -87,6 +89,8 @@ class _Calls:
         self.looks += 1
         if self.looks > _LOOKS or len(self.told) >= _CALLS:
             self.untold += 1
+            if self.untold & (self.untold - 1) == 0:
+                self.send(event, target, ())
             return
         own = tuple(_walk(frame))
         alike = hash((event, target, tuple((id(code), line) for code, line in own)))
@@ -99,7 +103,7 @@ class _Calls:
             self.send(event, target, lines)
 
     def send(self, event: str, target: tuple[str, str], lines: Lines) -> None:
-        """One datagram, or one more call that is not told."""
+        """One datagram; where nobody takes it, that is one more call that is not told."""
         import _socket  # noqa: PLC0415 - it is there already, for who calls out has it
 
         fields = [event, *target, str(self.pid), str(self.untold)]

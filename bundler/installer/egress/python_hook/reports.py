@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Optional
 
@@ -27,6 +28,14 @@ _NUMBER = re.compile(r"[0-9]{1,10}")
 _HIGHEST_PORT = 65535
 
 
+@dataclass(frozen=True)
+class Heard:
+    """What hooks told of one check: places, and the number of calls beyond those, as far as it was said."""
+
+    places: tuple[CodePlace, ...] = ()
+    untold: int = 0
+
+
 class Reports:
     """Reads the socket at ``path`` in a thread of its own until ``close``; anybody may write to it."""
 
@@ -38,6 +47,7 @@ class Reports:
         self._socket.setblocking(False)
         self._lock = threading.Lock()
         self._places: list[tuple[float, CodePlace]] = []
+        self._untold: dict[int, int] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="code-places", daemon=True)
         self._thread.start()
@@ -48,7 +58,7 @@ class Reports:
         self._thread.join()
         self._socket.close()
 
-    def collect(self, since: float) -> tuple[CodePlace, ...]:
+    def collect(self, since: float) -> Heard:
         """What was said up to now, once all of it is read; times are told from ``since`` (``time.monotonic``).
 
         To be called when the container has ended: nothing is written any more then.
@@ -56,7 +66,9 @@ class Reports:
         with self._lock:
             self._read()
             found, self._places = self._places, []
-        return tuple(_after(place, came - since) for came, place in found)
+            untold, self._untold = self._untold, {}
+        places = tuple(replace(place, after_s=max(came - since, 0.0)) for came, place in found)
+        return Heard(places, sum(untold.values()))
 
     def _listen(self) -> None:
         poll = select.poll()
@@ -71,27 +83,37 @@ class Reports:
         with suppress(BlockingIOError):
             while True:
                 message = self._socket.recv(_MESSAGE + 1)
-                place = parse_report(message) if len(self._places) < _PLACES else None
-                if place is not None:
-                    self._places.append((time.monotonic(), place))
+                report = parse_report(message) if len(self._places) < _PLACES else None
+                if report is not None:
+                    self._keep(*report)
+
+    def _keep(self, place: CodePlace, untold: int) -> None:
+        if place.stack:
+            self._places.append((time.monotonic(), place))
+        if place.pid in self._untold or len(self._untold) < _PLACES:
+            self._untold[place.pid] = max(untold, self._untold.get(place.pid, 0))
 
 
-def parse_report(message: bytes) -> Optional[CodePlace]:
-    """The place that a datagram speaks of, None where it is not of the form that `bundler_calls` writes."""
+def parse_report(message: bytes) -> Optional[tuple[CodePlace, int]]:
+    """The place that a datagram speaks of, and how many calls of its process were not told.
+
+    None where it is not of the form that `bundler_calls` writes.
+    """
     if len(message) > _MESSAGE:
         return None
     try:
-        event, host, port, pid, *rest = message.decode("utf-8").split("\0")
+        event, host, port, pid, untold, *frames = message.decode("utf-8").split("\0")
     except ValueError:
         return None
-    stack = _stack(rest[1:])
-    if stack is None or event not in SENT | ASKED or not host or not _NUMBER.fullmatch(pid):
+    stack = _stack(frames)
+    numbers = (pid, untold, port) if event in SENT else (pid, untold)
+    if stack is None or not host or not all(map(_NUMBER.fullmatch, numbers)):
         return None
-    if event in ASKED:
-        return CodePlace(event, _readable(host), None, int(pid), 0.0, stack) if not port else None
-    if not _NUMBER.fullmatch(port) or int(port) > _HIGHEST_PORT:
-        return None
-    return CodePlace(event, _readable(host), int(port), int(pid), 0.0, stack)
+    if event in SENT and int(port) <= _HIGHEST_PORT:
+        return CodePlace(event, _readable(host), int(port), int(pid), 0.0, stack), int(untold)
+    if event in ASKED and not port:
+        return CodePlace(event, _readable(host), None, int(pid), 0.0, stack), int(untold)
+    return None
 
 
 def _stack(fields: Sequence[str]) -> Optional[tuple[Frame, ...]]:
@@ -105,7 +127,3 @@ def _stack(fields: Sequence[str]) -> Optional[tuple[Frame, ...]]:
 def _readable(text: str) -> str:
     """The text with what would disturb a terminal or a line replaced, and not too long."""
     return "".join(letter if letter.isprintable() else "?" for letter in text[:_TEXT])
-
-
-def _after(place: CodePlace, after_s: float) -> CodePlace:
-    return CodePlace(place.event, place.host, place.port, place.pid, max(after_s, 0.0), place.stack)

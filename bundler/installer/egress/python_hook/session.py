@@ -13,12 +13,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from bundler.core.code_place import CodePlace
 from bundler.core.digest import Digest
 from bundler.core.docker_api import EngineRefusedError
 from bundler.installer.egress.holder_image import PROGRAM
 from bundler.installer.egress.python_hook.bundler_calls import SOCKET
-from bundler.installer.egress.python_hook.reports import Reports
+from bundler.installer.egress.python_hook.reports import Heard, Reports
 from bundler.installer.engine import Engine, Holder, RunSpec
 
 #: Where a container sees the directory.
@@ -47,7 +46,7 @@ class Hook:
         path = f"{INSIDE}:{theirs}" if theirs else INSIDE
         return replace(spec, env={**spec.env, _VARIABLE: path}, mounts={**spec.mounts, INSIDE: self._directory})
 
-    def collect(self, since: float) -> tuple[CodePlace, ...]:
+    def collect(self, since: float) -> Heard:
         """What the processes of the run that began at ``since`` told; to be called when it has ended."""
         return self._reports.collect(since)
 

@@ -10,17 +10,18 @@ from pathlib import Path
 import pytest
 
 from bundler.core.code_place import CodePlace, Frame
-from bundler.installer.egress.python_hook.reports import Reports, parse_report
+from bundler.installer.egress.python_hook.reports import Heard, Reports, parse_report
 
+FRAME = "\0/app/a.py\x001\0f"
 HEAD = "socket.connect\x00203.0.113.7\x00443\x007\x000"
 
 
 def test_a_report_is_a_place() -> None:
-    assert parse_report(f"{HEAD}\0/app/a.py\x0041\0load\0/app/b.py\x001\0f".encode()) == CodePlace(
-        "socket.connect", "203.0.113.7", 443, 7, 0.0, (Frame("/app/a.py", 41, "load"), Frame("/app/b.py", 1, "f"))
-    )
-    asked = parse_report(b"socket.getaddrinfo\0a.example\0\x001\x000")
-    assert asked == CodePlace("socket.getaddrinfo", "a.example", None, 1, 0.0, ())
+    stack = (Frame("/app/a.py", 41, "load"), Frame("/app/b.py", 1, "f"))
+    place = CodePlace("socket.connect", "203.0.113.7", 443, 7, 0.0, stack)
+    assert parse_report(f"{HEAD}\0/app/a.py\x0041\0load\0/app/b.py\x001\0f".encode()) == (place, 0)
+    asked = CodePlace("socket.getaddrinfo", "a.example", None, 1, 0.0, ())
+    assert parse_report(b"socket.getaddrinfo\0a.example\0\x001\x0012") == (asked, 12)
 
 
 @pytest.mark.parametrize(
@@ -52,9 +53,9 @@ def test_what_is_no_report_is_dropped(message: bytes) -> None:
 
 
 def test_nothing_of_a_report_disturbs_a_terminal_or_fills_it() -> None:
-    place = parse_report(f"{HEAD}\0/app/\x1b[2J\n\u202e{'a' * 5000}.py\x001\0f\rg".encode())
-    assert place is not None
-    (frame,) = place.stack
+    report = parse_report(f"{HEAD}\0/app/\x1b[2J\n\u202e{'a' * 5000}.py\x001\0f\rg".encode())
+    assert report is not None
+    (frame,) = report[0].stack
     assert frame.file.startswith("/app/?[2J??aaa")
     assert len(frame.file) == 400
     assert frame.function == "f?g"
@@ -73,20 +74,27 @@ def heard(tmp_path: Path) -> Iterator[tuple[Reports, socket.socket]]:
 
 def test_reports_are_collected_once(heard: tuple[Reports, socket.socket]) -> None:
     reports, sender = heard
-    sender.send(HEAD.encode())
+    sender.send(f"{HEAD}{FRAME}".encode())
     sender.send(b"rubbish")
-    (place,) = reports.collect(0.0)
+    (place,) = reports.collect(0.0).places
     assert (place.host, place.after_s > 0) == ("203.0.113.7", True)
-    assert reports.collect(0.0) == ()
+    assert reports.collect(0.0) == Heard()
+
+
+def test_calls_that_were_not_told_are_counted_for_each_process(heard: tuple[Reports, socket.socket]) -> None:
+    reports, sender = heard
+    for pid, untold in ((7, 1), (7, 4), (7, 2), (8, 3)):
+        sender.send(f"socket.connect\x00203.0.113.7\x00443\0{pid}\0{untold}".encode())
+    assert reports.collect(0.0) == Heard((), 7)
 
 
 def test_a_flood_is_read_and_bounded(heard: tuple[Reports, socket.socket]) -> None:
     reports, sender = heard
     for number in range(5000):
-        sender.send(HEAD.replace("443", str(number)).encode())
-    assert len(reports.collect(0.0)) == 1000
-    sender.send(HEAD.encode())
-    assert len(reports.collect(0.0)) == 1
+        sender.send(f"{HEAD}{FRAME}".replace("443", str(number)).encode())
+    assert len(reports.collect(0.0).places) == 1000
+    sender.send(f"{HEAD}{FRAME}".encode())
+    assert len(reports.collect(0.0).places) == 1
 
 
 def test_anybody_may_write_to_it(heard: tuple[Reports, socket.socket], tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ class Program:
         return done.stdout, done.stderr
 
     def places(self) -> tuple[CodePlace, ...]:
-        return self.reports.collect(0.0)
+        return self.reports.collect(0.0).places
 
 
 @pytest.fixture
