@@ -6,11 +6,15 @@ the image or the check has in that variable follows.
 
 from __future__ import annotations
 
+import os
 import pkgutil
+import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from errno import ECONNREFUSED
 from pathlib import Path
 
 from bundler.core.digest import Digest
@@ -24,6 +28,7 @@ from bundler.installer.engine import Engine, Holder, RunSpec
 INSIDE = "/bundler-where-in-code"
 FILES = ("sitecustomize.py", "bundler_calls.py")
 _VARIABLE = "PYTHONPATH"
+_PREFIX, _SEEN = "bundler-where-in-code-", "seen"
 _TRIAL_S = 10.0
 
 
@@ -54,8 +59,9 @@ class Hook:
 @contextmanager
 def python_hook(engine: Engine, holder: Holder) -> Iterator[Hook]:
     """The hook, for as long as the block runs. Raises HookRefusedError where containers cannot see the directory."""
-    with tempfile.TemporaryDirectory(prefix="bundler-where-in-code-") as private:
-        directory = Path(private, "seen")  # below one that nobody else on this host may enter
+    _clear()
+    with tempfile.TemporaryDirectory(prefix=_PREFIX) as private:
+        directory = Path(private, _SEEN)  # below one that nobody else on this host may enter
         _fill(directory)
         try:
             reports = Reports(directory / SOCKET)
@@ -67,6 +73,17 @@ def python_hook(engine: Engine, holder: Holder) -> Iterator[Hook]:
             yield hook
         finally:
             reports.close()
+
+
+def _clear() -> None:
+    """Remove the directories of killed runs: nobody listens at their sockets any more."""
+    for private in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            if (
+                private.lstat().st_uid == os.geteuid()
+                and sock.connect_ex(str(private / _SEEN / SOCKET)) == ECONNREFUSED
+            ):
+                shutil.rmtree(private)
 
 
 def _fill(directory: Path) -> None:
