@@ -51,7 +51,7 @@ class _Tripwire:
         except OSError as error:
             raise CheckError(
                 f"the proof that nothing calls out was not done: its wire could not be read: {error}",
-                where=spec.command[0],
+                where=" ".join(spec.command[:1]) or "the image's own command",
                 remedy="run the same command again; look whether something else changes this host's networks now",
             ) from error
 
