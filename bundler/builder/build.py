@@ -23,7 +23,6 @@ from bundler.builder.assemble import (
     require_storable,
 )
 from bundler.builder.beside import OutsideWorld
-from bundler.builder.compose import OFFLINE
 from bundler.builder.compress import Compression
 from bundler.builder.describe import created_time
 from bundler.builder.describe_checks import describe_checks
@@ -54,6 +53,7 @@ from bundler.core.errors import BundleError, CheckError, Problem
 from bundler.core.kit import TrustPolicy
 from bundler.core.locking import exclusive_lock
 from bundler.core.progress import Progress
+from bundler.core.quiet import QUIET
 from bundler.core.reference import Reference
 from bundler.core.verify import verify_kit
 from bundler.loader import loader_path
@@ -252,7 +252,7 @@ class _Build:
         ids = {name: Digest.parse(image_id) for name, image_id in images.items()}
         checks = [check for check in describe_checks(self._recipe) if check.image in ids]
         with staged_trees([model.tree for model in models], self._settings.cache.work) as mounts:
-            env = {**self._recipe.environment, **OFFLINE}
+            env = {**self._recipe.environment, **QUIET}
             return _passed(self._rehearsal.mounted(checks, ids, mounts, env, self._progress), self._recipe.name)
 
     def _self_check(self, tar: Path) -> Digest:

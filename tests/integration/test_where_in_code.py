@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -11,9 +18,14 @@ from bundler.core.check_result import CheckResult
 from bundler.core.digest import Digest
 from bundler.core.docker_api import connect
 from bundler.core.egress import TRIPWIRE, Attempt
+from bundler.core.errors import CheckError
+from bundler.core.progress import SilentProgress
+from bundler.installer.checks.running import require_passed
 from bundler.installer.engines.docker import DockerEngine
 from testbed.engines import RunningEngine
 from testbed.images import debian_image
+from tests.bundles import make_bundle
+from tests.sites import site_at
 from tests.support.calling_out import python, run_all
 from tests.support.honest_services import DEBIAN_HONEST
 from tests.support.hooked_service import INSTALLED, line_of, service_image
@@ -127,6 +139,90 @@ def test_floods_end_and_are_bounded(service: Hooked) -> None:
     assert "ended with" not in results["of calls"].detail
     assert results["of reports"].passed, results["of reports"].detail
     assert told_from_load(results["after"])
+
+
+@dataclass
+class Notes(SilentProgress):
+    """Keeps what a person would be told meanwhile."""
+
+    noted: list[str] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        self.noted.append(text)
+
+
+HIDDEN = """
+import json, sys
+from bundler.core.digest import Digest
+from bundler.core.docker_api import connect
+from bundler.installer.engines.docker import DockerEngine
+from tests.integration.test_where_in_code import Notes
+from tests.support.calling_out import run_all
+engine, notes = DockerEngine(connect(sys.argv[1])), Notes()
+result = run_all(engine, Digest.parse(sys.argv[2]), {"any": ("python3", "-m", "service")}, notes, where_in_code=True)
+print(json.dumps([result["any"].to_json(), notes.noted]))
+"""
+
+
+def test_where_the_engine_does_not_see_our_files_it_goes_without_and_says_so(
+    service: Hooked, docker20: RunningEngine, tmp_path: Path
+) -> None:
+    hide = 'mount -t tmpfs none "$TMPDIR" && exec "$@"'
+    argv = [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        hide,
+        "sh",
+        sys.executable,
+        "-c",
+        HIDDEN,
+        docker20.base_url,
+        str(service[1]),
+    ]
+    env = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": ".:scripts"}
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=300, check=True)
+    result, noted = json.loads(done.stdout)
+    assert result["no_egress"]["proof"] == TRIPWIRE
+    assert "where_in_code" not in result["no_egress"]
+    assert {attempt["address"] for attempt in result["no_egress"]["attempts"]} == {"192.0.2.53", "203.0.113.21"}
+    assert any(text.startswith("where in the code is not looked for: the engine does not see") for text in noted)
+
+
+def test_what_a_killed_run_left_is_removed_and_what_runs_is_not(
+    service: Hooked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    left, running = (tmp_path / f"bundler-where-in-code-{name}" for name in ("left", "running"))
+    sockets = [socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(2)]
+    for sock, directory in zip(sockets, (left, running), strict=True):
+        (directory / "seen").mkdir(parents=True)
+        sock.bind(str(directory / "seen" / "report"))
+    sockets[0].close()
+    assert hooked(service, {"any": ("true",)})["any"].passed
+    assert list(tmp_path.iterdir()) == [running]
+    sockets[1].close()
+
+
+def test_the_commands_take_the_option_and_their_results_say_so(docker20: RunningEngine, tmp_path: Path) -> None:
+    with site_at(docker20, tmp_path / "state") as site:
+        done = site.run("install", make_bundle(tmp_path / "kit"), "--where-in-code")
+        assert "Python processes ran with a hook" in done.stdout, done.stderr
+        (results,) = json.loads(site.run("check", "--json", "--where-in-code").stdout).values()
+        assert results[-1]["no_egress"] == {"proof": "tripwire", "why": "", "attempts": [], "where_in_code": True}
+        (results,) = json.loads(site.run("check", "--json").stdout).values()
+        assert "where_in_code" not in results[-1]["no_egress"]
+
+
+def test_who_is_refused_for_python_hears_of_the_option_once(service: Hooked) -> None:
+    commands = dict.fromkeys(("one", "two"), ("python3", "-m", "service"))
+    with pytest.raises(CheckError) as caught:
+        require_passed(tuple(run_all(*service, commands).values()), "kit")
+    assert str(caught.value.remedy).count("`bundler install --where-in-code`") == 1
+    with pytest.raises(CheckError) as caught:
+        require_passed(tuple(hooked(service, commands).values()), "kit")
+    assert "--where-in-code" not in str(caught.value.remedy)
 
 
 def test_without_the_option_nothing_of_it_is_there(service: Hooked) -> None:

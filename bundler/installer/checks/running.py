@@ -17,7 +17,7 @@ from bundler.core.errors import CheckError, Problem
 from bundler.core.progress import Progress
 from bundler.core.reference import Reference
 from bundler.installer.checks.command import check_command
-from bundler.installer.checks.models import check_model
+from bundler.installer.checks.models import check_models
 from bundler.installer.checks.scene import Scene
 from bundler.installer.egress.watch import watching
 from bundler.installer.engine import Engine, RunSpec
@@ -41,11 +41,10 @@ def run_checks(
 
     ``where_in_code`` as in `watching`.
     """
-    results = []
+    results: list[CheckResult] = []
     for image in manifest.images:
-        for name in image.models:
-            where = image.reference.familiar
-            results.append(check_model(manifest.model(name), where, image_ids[image.reference], engine, progress))
+        models = [manifest.model(name) for name in image.models]
+        results += check_models(models, image.reference.familiar, image_ids[image.reference], engine, progress)
     return (*results, *run_commands(manifest.checks, image_ids, engine, progress, where_in_code=where_in_code))
 
 

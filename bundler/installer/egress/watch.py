@@ -10,6 +10,7 @@ packet and ask a question, and ends with CheckError where it does not catch both
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -30,6 +31,9 @@ from bundler.installer.egress.python_hook.reports import Heard
 from bundler.installer.egress.python_hook.session import Hook, HookRefusedError, python_hook
 from bundler.installer.egress.wire import HOST_NAME, lay_wire
 from bundler.installer.engine import Engine, EngineFacts, Holder, RunResult, RunSpec
+
+#: For a process to become the holder's program.
+_BECOMES_WITHIN_S = 10.0
 
 
 class Watch(Protocol):
@@ -59,7 +63,7 @@ class _Tripwire:
         except OSError as error:
             raise CheckError(
                 f"the proof that nothing calls out was not done: its wire could not be read: {error}",
-                where=spec.command[0],
+                where=" ".join(spec.command[:1]) or "the image's own command",
                 remedy="run the same command again; look whether something else changes this host's networks now",
             ) from error
 
@@ -117,7 +121,7 @@ def _listening(engine: Engine, stack: ExitStack) -> tuple[Holder, Listener]:
         holder = stack.enter_context(engine.holder())
     except EngineRefusedError as error:
         raise _NotHere(f"the engine does not run the container that holds the network: {error.message}") from error
-    if not _is_here(holder):
+    if not is_here(holder):
         raise _NotHere(
             "the engine's processes are not seen from here: it is on another host, or in a name space of its own"
         )
@@ -138,10 +142,20 @@ def _hindrance(facts: EngineFacts) -> str:
     return "" if can_hold(facts.platform) else f"there is no holder for {facts.platform}"
 
 
-def _is_here(holder: Holder) -> bool:
-    """Whether the process that the engine counts as ``pid`` is that process here."""
-    try:
-        command = Path("/proc", str(holder.pid), "cmdline").read_bytes()
-    except OSError:
-        return False
-    return command.rstrip(b"\0").rpartition(b"\0")[2] == holder.token.encode()
+def is_here(holder: Holder) -> bool:
+    """Whether the process that the engine counts as ``pid`` is that process here.
+
+    An engine says that a container runs when its runtime is about to become the program; until then the process has
+    another command line, and on a busy host that takes its time.
+    """
+    deadline = time.monotonic() + _BECOMES_WITHIN_S
+    while True:
+        try:
+            command = Path("/proc", str(holder.pid), "cmdline").read_bytes()
+        except OSError:
+            return False
+        if command.rstrip(b"\0").rpartition(b"\0")[2] == holder.token.encode():
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)

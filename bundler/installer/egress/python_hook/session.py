@@ -47,7 +47,7 @@ class Hook:
     def hooked(self, image_id: Digest, spec: RunSpec) -> RunSpec:
         """``spec`` with the directory and the variable; raises EngineError where the image cannot be looked at."""
         held = self._engine.find(image_id)
-        theirs = spec.env.get(_VARIABLE, held.env.get(_VARIABLE, "") if held else "")
+        theirs = spec.env.get(_VARIABLE, held.config.variables.get(_VARIABLE, "") if held else "")
         path = f"{INSIDE}:{theirs}" if theirs else INSIDE
         return replace(spec, env={**spec.env, _VARIABLE: path}, mounts={**spec.mounts, INSIDE: self._directory})
 
