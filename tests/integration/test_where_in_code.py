@@ -215,6 +215,17 @@ def test_the_commands_take_the_option_and_their_results_say_so(docker20: Running
         assert "where_in_code" not in results[-1]["no_egress"]
 
 
+def test_an_image_is_told_by_its_lines_as_it_starts(service: Hooked, docker20: RunningEngine, tmp_path: Path) -> None:
+    assert service
+    with site_at(docker20, tmp_path / "state") as site:
+        plain = site.run("check", "bundler-test-where:1", "--watch", "20")
+        assert (plain.returncode, plain.stdout.count("`bundler check --where-in-code`")) == (9, 1), plain.stderr
+        told = site.run("check", "bundler-test-where:1", "--watch", "20", "--where-in-code")
+        assert told.returncode == 9
+        assert f"at /{EMBEDDER} line {line_of(EMBEDDER, 'return cached_file')} in load (hublike/hub.py" in told.stdout
+        assert "`bundler check --where-in-code`" not in told.stdout
+
+
 def test_who_is_refused_for_python_hears_of_the_option_once(service: Hooked) -> None:
     commands = dict.fromkeys(("one", "two"), ("python3", "-m", "service"))
     with pytest.raises(CheckError) as caught:

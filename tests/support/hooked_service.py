@@ -115,7 +115,7 @@ def line_of(file: str, text: str) -> int:
 
 
 def service_image(running: RunningEngine, base: str, tag: str, work: Path) -> str:
-    """Put ``FILES`` above the image ``base``, with ``PYTHONPATH=/app``; gives the id."""
+    """Put ``FILES`` above the image ``base``, with ``PYTHONPATH=/app`` and the service as its command; gives the id."""
     for name, text in FILES.items():
         path = work / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -123,6 +123,7 @@ def service_image(running: RunningEngine, base: str, tag: str, work: Path) -> st
     container = running.docker("create", base).strip()
     try:
         running.docker("cp", f"{work}/.", f"{container}:/")
-        return running.docker("commit", "--change", "ENV PYTHONPATH=/app", container, tag).strip()
+        changes = ("--change", "ENV PYTHONPATH=/app", "--change", 'CMD ["python3", "-m", "service"]')
+        return running.docker("commit", *changes, container, tag).strip()
     finally:
         running.docker("rm", container)
