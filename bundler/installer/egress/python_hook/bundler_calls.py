@@ -106,11 +106,11 @@ class _Calls:
         """One datagram; where nobody takes it, that is one more call that is not told."""
         import _socket  # noqa: PLC0415 - it is there already, for who calls out has it
 
-        fields = [event, *target, str(self.pid), str(self.untold)]
+        head = "\0".join((event, *target, str(self.pid), str(self.untold))).encode("utf-8", "replace")
         frames = [self.frame(code, line) for code, line in lines]
-        while frames and sum(map(len, frames)) > _MESSAGE:
+        while sum(map(len, frames)) > _MESSAGE:
             frames.pop(0)
-        message = "\0".join(fields + frames).encode("utf-8", "replace")
+        message = head + b"".join(frames)
         sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
         try:
             sock.settimeout(_PATIENCE_S)
@@ -121,13 +121,13 @@ class _Calls:
         finally:
             sock.close()
 
-    def frame(self, code: CodeType, line: int) -> str:
-        """Three fields."""
+    def frame(self, code: CodeType, line: int) -> bytes:
+        """Three fields, each behind its separator."""
         file = code.co_filename
         if not file.startswith(("/", "<")):
             file = os.path.normpath(self.folder + "/" + file)
         function = getattr(code, "co_qualname", code.co_name)
-        return "\0".join((_short(file), str(line), _short(function)))
+        return "\0".join(("", _short(file), str(line), _short(function))).encode("utf-8", "replace")
 
 
 def install(directory: str) -> None:
@@ -211,11 +211,13 @@ def _waiting_for_worker(frame: Optional[FrameType]) -> Iterable[tuple[CodeType, 
     already, or the loop's thread is still on its way out of handing the item over, or of the task that did. While this
     looks, that thread goes on: so it looks again where it saw nothing.
     """
-    while frame is not None and not (_is_in(frame.f_code, _POOL) and frame.f_code.co_name == "run"):
+    future = None
+    while frame is not None and future is None:
+        if _is_in(frame.f_code, _POOL):
+            future = getattr(frame.f_locals.get("self"), "future", None)
         frame = frame.f_back
-    if frame is None:
+    if future is None:
         return ()
-    future = frame.f_locals["self"].future
     for _ in range(_ATTEMPTS):
         for other in list(sys._current_frames().values()):
             if _hands_over(other, future):

@@ -245,19 +245,19 @@ def test_a_full_socket_holds_a_program_up_for_a_moment_only(program: Program) ->
         assert program.run(script) == ("fine\n", "")
 
 
-def test_a_deep_and_wide_stack_fits(program: Program) -> None:
+@pytest.mark.parametrize("letter", ["f", "\u00fc", "\u540d", "\ud800"])
+def test_of_a_deep_and_wide_stack_the_innermost_part_is_told(program: Program, letter: str) -> None:
+    source = """
+def f(depth):
+    if depth:
+        return f(depth - 1)
+    socket.socket(type=socket.SOCK_DGRAM).connect(("203.0.113.7", 9))
+""".replace("f(", f"{'g' * 600}(")
     program.run(
-        f"""
-        import socket
-        def {"f" * 300}(depth):
-            if depth:
-                return {"f" * 300}(depth - 1)
-            socket.socket(type=socket.SOCK_DGRAM).connect(("203.0.113.7", 9))
-        {"f" * 300}(500)
-        """
+        f"import socket\nexec(compile({source!r} + {'g' * 600!r} + '(500)', '/' + {letter!a} * 600, 'exec'))\n"
     )
     (place,) = program.places()
-    assert 20 < len(place.stack) <= 40
+    assert 10 < len(place.stack) < 40
     assert place.stack[-1].line == 5
 
 
