@@ -253,9 +253,7 @@ def f(depth):
         return f(depth - 1)
     socket.socket(type=socket.SOCK_DGRAM).connect(("203.0.113.7", 9))
 """.replace("f(", f"{'g' * 600}(")
-    program.run(
-        f"import socket\nexec(compile({source!r} + {'g' * 600!r} + '(500)', '/' + {letter!a} * 600, 'exec'))\n"
-    )
+    program.run(f"import socket\nexec(compile({source!r} + {'g' * 600!r} + '(500)', '/' + {letter!a} * 600, 'exec'))\n")
     (place,) = program.places()
     assert 10 < len(place.stack) < 40
     assert place.stack[-1].line == 5
