@@ -18,7 +18,7 @@ from bundler.installer.engines.docker import DockerEngine
 from testbed.engines import RunningEngine
 from testbed.images import debian_image
 from testbed.services import LIBRARIES, service_mounts, services_rootfs
-from tests.support.calling_out import is_named, is_silent, run_all
+from tests.support.calling_out import is_named, is_silent, run_all, told_fault
 from tests.support.egress_table import note_honest, note_leaks
 from tests.support.printed_tables import RecordProperty
 from tests.support.real_leaks import REAL_LEAKS
@@ -53,7 +53,7 @@ class Services:
 def services(request: pytest.FixtureRequest) -> Iterator[Services]:
     running: RunningEngine = request.getfixturevalue(request.param)
     image_id = debian_image(running, services_rootfs().path, "bundler-test-services:1")
-    yield Services(request.param, DockerEngine(connect(running.base_url)), Digest.parse(image_id))
+    yield Services(running.kind.name, DockerEngine(connect(running.base_url)), Digest.parse(image_id))
     running.docker("image", "rm", "--force", image_id)
     assert running.docker("ps", "--all", "--quiet").split() == []
 
@@ -62,11 +62,11 @@ def test_leaks_of_real_software_are_named(services: Services, record_property: R
     results = services.run({name: leak.command for name, leak in REAL_LEAKS.items()})
     note_leaks(record_property, services.name, REAL_LEAKS, results)
     assert all(leak.process for leak in REAL_LEAKS.values())
-    missed = {name: results[name].detail for name, leak in REAL_LEAKS.items() if not is_named(leak, results[name])}
+    missed = {name: told_fault(results[name]) for name, leak in REAL_LEAKS.items() if not is_named(leak, results[name])}
     assert missed == {}
 
 
 def test_honest_services_of_real_software_are_silent(services: Services, record_property: RecordProperty) -> None:
     results = services.run(REAL_HONEST)
     note_honest(record_property, services.name, results)
-    assert {name: result.detail for name, result in results.items() if not is_silent(result)} == {}
+    assert {name: told_fault(result) for name, result in results.items() if not is_silent(result)} == {}

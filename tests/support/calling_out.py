@@ -88,3 +88,9 @@ def is_silent(result: CheckResult) -> bool:
     """Whether it did its work, and was listened to, and was not heard."""
     assert result.no_egress is not None
     return result.passed and result.no_egress.proof == TRIPWIRE and not result.no_egress.attempts
+
+
+def told_fault(result: CheckResult) -> str:
+    """What a test says of a result that is not as it must be: nobody listened, or what came of the check."""
+    assert result.no_egress is not None
+    return f"weaker proof: {result.no_egress.why}" if result.no_egress.proof != TRIPWIRE else result.detail

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from bundler.core.check_result import CheckResult
 from bundler.core.egress import NOT_TOLD, Attempt
-from tests.support.calling_out import Leak, is_named, is_silent, named
+from tests.support.calling_out import Leak, is_named, is_silent, named, told_fault
 from tests.support.printed_tables import Cells, RecordProperty, Table
 
 NAMED, SILENT = "named", "silent"
@@ -59,4 +59,4 @@ def _attempt(attempt: Attempt) -> str:
 
 
 def _short(result: CheckResult) -> str:
-    return " ".join(result.detail.split())[:_SHOWN_FAULT]
+    return " ".join(told_fault(result).split())[:_SHOWN_FAULT]

@@ -24,9 +24,12 @@ from bundler.core.progress import Progress
 from bundler.installer.egress.control import require_control
 from bundler.installer.egress.holder_image import can_hold
 from bundler.installer.egress.listener import Listener
-from bundler.installer.egress.processes import Processes
+from bundler.installer.egress.processes import Processes, becomes
 from bundler.installer.egress.wire import HOST_NAME, lay_wire
 from bundler.installer.engine import Engine, EngineFacts, Holder, RunResult, RunSpec
+
+#: How long a process may take to become what its engine says that it is: longer than any busy host needs.
+_BECOMES_S = 5.0
 
 
 class Watch(Protocol):
@@ -94,7 +97,7 @@ def _listening(engine: Engine, stack: ExitStack) -> tuple[Holder, Listener]:
         holder = stack.enter_context(engine.holder())
     except EngineRefusedError as error:
         raise _NotHere(f"the engine does not run the container that holds the network: {error.message}") from error
-    if not _is_here(holder):
+    if not becomes(holder.pid, holder.token, _BECOMES_S):
         raise _NotHere(
             "the engine's processes are not seen from here: it is on another host, or in a name space of its own"
         )
@@ -113,12 +116,3 @@ def _hindrance(facts: EngineFacts) -> str:
     if os.geteuid() != 0:
         return "root's rights are needed to listen, and this is another user"
     return "" if can_hold(facts.platform) else f"there is no holder for {facts.platform}"
-
-
-def _is_here(holder: Holder) -> bool:
-    """Whether the process that the engine counts as ``pid`` is that process here."""
-    try:
-        command = Path("/proc", str(holder.pid), "cmdline").read_bytes()
-    except OSError:
-        return False
-    return command.rstrip(b"\0").rpartition(b"\0")[2] == holder.token.encode()
