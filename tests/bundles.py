@@ -26,9 +26,9 @@ from bundler.core.bundle_manifest import (
     BundleManifest,
     ModelFile,
     PayloadFile,
-    RunCheck,
     render_bundle_manifest,
 )
+from bundler.core.checks import RunCheck
 from bundler.core.checksums import render_sums
 from bundler.core.digest import Digest
 from bundler.core.layout import (
@@ -216,7 +216,7 @@ def _model(wanted: Wanted, number: int, name: str) -> BundledModel:
 def _manifest(wanted: Wanted, images: Sequence[tuple[Image, str]]) -> BundleManifest:
     payload = tuple(PayloadFile(path, len(data), Digest.of(data)) for path, data in wanted.files.items())
     command, expect, forbid = tuple(wanted.command), tuple(wanted.expect), tuple(wanted.forbid)
-    check = RunCheck("greets", wanted.app, command, wanted.within_s, expect, forbid, None, {})
+    check = RunCheck("greets", wanted.app, command, wanted.within_s, None, {}, (), False, expect, forbid)
     return BundleManifest(
         name=wanted.name,
         version=wanted.version,

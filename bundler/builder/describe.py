@@ -9,22 +9,21 @@ from importlib.metadata import version as installed_version
 
 from bundler import __version__
 from bundler.builder.compress import ZSTD_RELEASE
+from bundler.builder.describe_checks import describe_checks
 from bundler.builder.licences import stated
 from bundler.builder.lock import LockedModel
 from bundler.builder.model_tree import ModelTree
-from bundler.builder.recipe import CheckSpec, Recipe
+from bundler.builder.recipe import Recipe
 from bundler.builder.recipe_models import ModelSpec
 from bundler.core.bundle_manifest import (
     BundledImage,
     BundledModel,
     BundleManifest,
     PayloadFile,
-    RunCheck,
 )
 from bundler.core.digest import Digest
 from bundler.core.errors import UsageError
 from bundler.core.oci import Image, render_plain_manifest
-from bundler.core.reference import Reference
 
 
 @dataclass(frozen=True)
@@ -97,25 +96,3 @@ def _describe_image(item: FinishedImage) -> BundledImage:
         models=item.models,
         manifest=item.manifest,
     )
-
-
-def describe_checks(recipe: Recipe) -> tuple[RunCheck, ...]:
-    """The recipe's checks, each with the image that it runs in."""
-    return tuple(_describe_check(recipe, check) for check in recipe.checks)
-
-
-def _describe_check(recipe: Recipe, check: CheckSpec) -> RunCheck:
-    return RunCheck(
-        name=check.name,
-        image=check.image or _first_image(recipe),
-        run=tuple(check.run),
-        within_s=check.within_s,
-        expect=check.expect,
-        forbid=check.forbid,
-        user=check.user,
-        env=dict(check.env),
-    )
-
-
-def _first_image(recipe: Recipe) -> Reference:
-    return recipe.apps[0].tag if recipe.apps else recipe.base.tag

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Union
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, model_validator
+from pydantic import Discriminator, Field, model_validator
 from pydantic import Tag as UnionTag
 
+from bundler.builder.recipe_checks import CheckSpec
 from bundler.builder.recipe_models import DownloadSpec, ModelSpec
 from bundler.builder.recipe_types import (
     Command,
@@ -21,9 +22,8 @@ from bundler.builder.recipe_types import (
     FormatNumber,
     ImageName,
     ImagePath,
-    Patterns,
+    Part,
     RecipePath,
-    Seconds,
     SecretId,
     Slug,
     Tag,
@@ -37,17 +37,12 @@ from bundler.core.reference import Reference
 
 FORMAT = 1
 RECIPE_FILE = "recipe.yaml"
-DEFAULT_WITHIN_S = 60.0
 
 Location = tuple[Union[str, int], ...]
 """Where a value stands in the file: keys and positions from the outermost, such as ``("models", 0, "path")``."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_by_name=True, validate_by_alias=True)
-
-
-class BuildSpec(_Part):
+class BuildSpec(Part):
     """An image that the engine builds from a Dockerfile. Paths are relative to the recipe's directory."""
 
     dockerfile: RecipePath = Field(description="Dockerfile, relative to the recipe.")
@@ -57,14 +52,14 @@ class BuildSpec(_Part):
     target: Text | None = Field(default=None, description="Stage to build; the last one, if nothing is said.")
 
 
-class ImageBase(_Part):
+class ImageBase(Part):
     """A base that needs no Dockerfile: an image that exists already, which gets the models and a tag."""
 
     image: ImageName = Field(description="Image to take as the operating system, NAME:TAG or NAME@sha256:….")
     tag: Tag = Field(description="NAME:TAG of the finished base image.")
 
 
-class PrepareSpec(_Part):
+class PrepareSpec(Part):
     """A command over OS and models, without a network, whose output paths become a layer."""
 
     name: Slug
@@ -74,7 +69,7 @@ class PrepareSpec(_Part):
     user: UserName | None = Field(default=None, description="USER[:GROUP]; the image's user, if nothing is said.")
 
 
-class ImageSpec(_Part):
+class ImageSpec(Part):
     """An image of somebody else that runs beside ours; from a registry or a layout it travels byte for byte."""
 
     image: ImageName = Field(description="NAME:TAG or NAME@sha256:….")
@@ -104,19 +99,6 @@ class ImageSpec(_Part):
         return self.tag or self.reference.without_digest()
 
 
-class CheckSpec(_Part):
-    """A command that must succeed in a container without a network."""
-
-    name: Slug
-    image: Tag | None = Field(default=None, description="Tag of an app or the base; the first app, if nothing is said.")
-    run: Command = Field(description="A shell line, or a list of a program and its arguments.")
-    within_s: Seconds = Field(default=DEFAULT_WITHIN_S, alias="within", description="Longest time, such as 10s.")
-    expect: Patterns = Field(default=(), description="Regular expressions that the output must hold.")
-    forbid: Patterns = Field(default=(), description="Regular expressions that the output must not hold.")
-    user: UserName | None = Field(default=None, description="USER[:GROUP]; the image's user, if nothing is said.")
-    env: dict[VariableName, str] = Field(default_factory=dict)
-
-
 def _kind_of_base(value: object) -> str:
     names_image = isinstance(value, ImageBase) or (isinstance(value, Mapping) and "image" in value)
     return "<image>" if names_image else "<build>"
@@ -128,7 +110,7 @@ BaseSpec = Annotated[
 ]
 
 
-class RecipeDocument(_Part):
+class RecipeDocument(Part):
     """What stands in ``recipe.yaml``."""
 
     format: FormatNumber = Field(description="Version of the recipe's form.")

@@ -9,13 +9,13 @@ from pydantic_core import ErrorDetails
 
 from bundler.builder.recipe import (
     BuildSpec,
-    CheckSpec,
     ImageBase,
     ImageSpec,
     Location,
     PrepareSpec,
     RecipeDocument,
 )
+from bundler.builder.recipe_checks import AskSpec, GoldenSpec, LoadBudgetSpec, RunCheckSpec, ServeCheckSpec
 from bundler.builder.recipe_models import (
     DirectorySource,
     DownloadSpec,
@@ -40,7 +40,8 @@ _MODELS: dict[tuple[str, ...], tuple[type[BaseModel], ...]] = {
     ("prepare",): (PrepareSpec,),
     ("apps",): (BuildSpec,),
     ("images",): (ImageSpec,),
-    ("checks",): (CheckSpec,),
+    ("checks",): (RunCheckSpec, ServeCheckSpec, LoadBudgetSpec, GoldenSpec),
+    ("checks", "ask"): (AskSpec,),
 }
 _KINDS = {
     dict: "keys and values",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal, Union
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field
+from pydantic import Discriminator, Field
 from pydantic import Tag as UnionTag
 
 from bundler.builder.recipe_download_types import ByteRate, ByteSize, GitUrl, HttpUrl
@@ -14,6 +14,7 @@ from bundler.builder.recipe_types import (
     FilePath,
     FilePattern,
     ImagePath,
+    Part,
     RepoId,
     Revision,
     Seconds,
@@ -26,36 +27,32 @@ DownloaderName = Literal["auto", "ranged", "hf_transfer", "xet", "hub"]
 Waiver = Literal["pickled-weights", "no-weights", "incomplete-parts"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_by_name=True, validate_by_alias=True)
-
-
-class Owner(_Part):
+class Owner(Part):
     """Numeric owner of a model's files inside the image."""
 
     uid: int = Field(default=0, ge=0, le=2**31 - 1)
     gid: int = Field(default=0, ge=0, le=2**31 - 1)
 
 
-class EndpointSource(_Part):
+class EndpointSource(Part):
     """A mirror that speaks the Hub's protocol."""
 
     endpoint: HttpUrl = Field(description="Address of the mirror.")
 
 
-class GitSource(_Part):
+class GitSource(Part):
     """A git repository with Git LFS, of the Hub or any other server."""
 
     git: GitUrl = Field(description="Address of the repository.")
 
 
-class DirectorySource(_Part):
+class DirectorySource(Part):
     """A directory on this host: the model's files, a Hub cache, or a git clone."""
 
     directory: DiskPath = Field(description="The directory, relative to the recipe or absolute.")
 
 
-class UrlFile(_Part):
+class UrlFile(Part):
     """One file at an address of its own."""
 
     path: FilePath = Field(description="Path of the file in the model.")
@@ -63,7 +60,7 @@ class UrlFile(_Part):
     sha256: Sha256 = Field(description="Its digest, 64 hexadecimal digits.")
 
 
-class UrlsSource(_Part):
+class UrlsSource(Part):
     """Plain addresses, each with the digest of what is to come from it."""
 
     urls: tuple[UrlFile, ...] = Field(min_length=1)
@@ -76,7 +73,7 @@ def _kind_of_source(value: object) -> str | None:
     if value == "hub":
         return "<hub>"
     given = (
-        set(value) if isinstance(value, Mapping) else set(type(value).model_fields) if isinstance(value, _Part) else ()
+        set(value) if isinstance(value, Mapping) else set(type(value).model_fields) if isinstance(value, Part) else ()
     )
     found = [kind for key, kind in _KINDS.items() if key in given]
     return found[0] if len(found) == 1 else None
@@ -102,7 +99,7 @@ SourceSpec = Annotated[
 ]
 
 
-class ModelSpec(_Part):
+class ModelSpec(Part):
     """One model: a repo of the Hub at a revision, and the path at which it stands in the image."""
 
     name: Slug = Field(description="Short name, used in labels (<name>.model) and messages.")
@@ -127,7 +124,7 @@ class ModelSpec(_Part):
     allow: tuple[Waiver, ...] = Field(default=(), description="Findings about the model that this recipe insists on.")
 
 
-class DownloadSpec(_Part):
+class DownloadSpec(Part):
     """How models are downloaded; options of the command line decide before it."""
 
     attempts: int | None = Field(default=None, ge=1, description="Attempts in a row that bring nothing.")

@@ -10,9 +10,10 @@ import re
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, InstanceOf, StringConstraints, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, InstanceOf, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from bundler.core.checks import Peer
 from bundler.core.reference import Reference
 
 _SEGMENT = re.compile(r"[A-Za-z0-9._+@-]+")
@@ -24,6 +25,12 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SHELL = ("/bin/sh", "-c")
 # Engines mount over the first three in every container, and checks run with a tmpfs on the last.
 _MOUNTED_OVER = ("proc", "sys", "dev", "tmp")
+
+
+class Part(BaseModel):
+    """A mapping of a recipe: no other keys than its own, and no value that is made to fit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_by_name=True, validate_by_alias=True)
 
 
 def fault(what: str, remedy: str) -> PydanticCustomError:
@@ -120,6 +127,14 @@ def _patterns(value: object) -> tuple[str, ...]:
     return tuple(found)
 
 
+def _peer(value: object) -> str:
+    text = text_of(value, "database:5432")
+    try:
+        return str(Peer.parse(text))
+    except ValueError as error:
+        raise fault(str(error), "write the name or address of the peer, such as database:5432") from None
+
+
 def _repo(value: object) -> str:
     """Repo ids as the Hub's client takes them (``huggingface_hub.utils.validate_repo_id``)."""
     text = text_of(value, "sentence-transformers/all-MiniLM-L6-v2")
@@ -186,6 +201,10 @@ DiskPath = Annotated[str, BeforeValidator(_disk_path)]
 RecipePath = Annotated[str, BeforeValidator(_recipe_path)]
 FilePattern = Annotated[str, BeforeValidator(_pattern_of_files)]
 FilePath = Annotated[str, BeforeValidator(_file_path)]
+PeerName = Annotated[str, BeforeValidator(_peer)]
+HttpPath = Annotated[str, StringConstraints(pattern=r"^/[\x21-\x7e]*$")]
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
+HeaderValue = Annotated[str, StringConstraints(pattern=r"^[^\r\n\x00]*$")]
 Text = Annotated[str, StringConstraints(min_length=1)]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*$", max_length=100)]
 Version = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=100)]

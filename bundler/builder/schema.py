@@ -15,7 +15,8 @@ SCHEMA_URL = "https://json-schema.org/draft/2020-12/schema"
 def recipe_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of ``recipe.yaml``, for editors; what spans several values is checked by the reader."""
     schema = RecipeDocument.model_json_schema(by_alias=True)
-    schema["$defs"]["CheckSpec"]["properties"]["within"]["default"] = "60s"
+    for kind in ("RunCheckSpec", "ServeCheckSpec", "GoldenSpec"):
+        schema["$defs"][kind]["properties"]["within"]["default"] = "60s"
     return {"$schema": SCHEMA_URL, **schema, "title": "recipe.yaml of bundler, format 1"}
 
 

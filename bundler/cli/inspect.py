@@ -12,6 +12,7 @@ from bundler.cli.installer_options import json_option, kit_argument
 from bundler.cli.tables import human_size, human_time, table
 from bundler.core.bundle import VerifiedBundle, open_bundle
 from bundler.core.bundle_manifest import BundleManifest
+from bundler.core.checks import kind_of
 from bundler.core.digest import Digest
 from bundler.core.kit import TrustPolicy
 from bundler.core.oci import Layer
@@ -84,7 +85,13 @@ def as_object(bundle: VerifiedBundle) -> dict[str, Any]:
         "layers": [_layer_object(layer, users) for layer, users in layers.values()],
         "files": [{"path": file.path, "size": file.size, "sha256": file.sha256.hex} for file in manifest.files],
         "checks": [
-            {"name": check.name, "image": str(check.image), "run": list(check.run), "within_s": check.within_s}
+            {
+                "name": check.name,
+                "kind": kind_of(check),
+                "image": str(check.image),
+                "run": list(check.run),
+                "within_s": check.within_s,
+            }
             for check in manifest.checks
         ],
     }
@@ -120,8 +127,10 @@ def as_text(bundle: VerifiedBundle) -> str:
         rows = [(file.path, human_size(file.size), file.sha256.hex) for file in manifest.files]
         parts.append(table(("FILE", "SIZE", "SHA256"), rows, right=(1,)))
     if manifest.checks:
-        checks = [(check.name, check.image.familiar, human_time(check.within_s)) for check in manifest.checks]
-        parts.append(table(("CHECK", "IMAGE", "WITHIN"), checks, right=(2,)))
+        checks = [
+            (check.name, kind_of(check), check.image.familiar, human_time(check.within_s)) for check in manifest.checks
+        ]
+        parts.append(table(("CHECK", "KIND", "IMAGE", "WITHIN"), checks, right=(3,)))
     return "\n\n".join(part for part in parts if part)
 
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
+from bundler.core.check_format import parse_check, render_check
+from bundler.core.checks import AnyCheck
 from bundler.core.digest import Digest
 from bundler.core.errors import BundleError
 from bundler.core.json_fields import Fields
@@ -81,24 +83,6 @@ class PayloadFile:
 
 
 @dataclass(frozen=True)
-class RunCheck:
-    """A command that the image ``image`` must answer rightly without a network.
-
-    ``expect`` and ``forbid`` are regular expressions that what it prints must and must not hold; ``within_s`` is in seconds;
-    ``user`` is as ``docker run --user`` takes it, None for the image's own.
-    """
-
-    name: str
-    image: Reference
-    run: tuple[str, ...]
-    within_s: float
-    expect: tuple[str, ...]
-    forbid: tuple[str, ...]
-    user: Optional[str]
-    env: Mapping[str, str]
-
-
-@dataclass(frozen=True)
 class BundleManifest:
     """``bundle.json``, parsed; the bytes that it came from are kept beside it by whoever read them."""
 
@@ -110,7 +94,7 @@ class BundleManifest:
     images: tuple[BundledImage, ...]
     models: tuple[BundledModel, ...]
     files: tuple[PayloadFile, ...]
-    checks: tuple[RunCheck, ...]
+    checks: tuple[AnyCheck, ...]
     tools: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -141,7 +125,7 @@ def render_bundle_manifest(manifest: BundleManifest) -> bytes:
             "images": [_image_json(image) for image in manifest.images],
             "models": [_model_json(model) for model in manifest.models],
             "files": [_file_json(file) for file in manifest.files],
-            "checks": [_check_json(check) for check in manifest.checks],
+            "checks": [render_check(check) for check in manifest.checks],
             "requires": [],
             "tools": dict(manifest.tools),
         }
@@ -191,20 +175,6 @@ def _file_json(file: ModelFile | PayloadFile) -> dict[str, Any]:
     return {"path": file.path, "size": file.size, "sha256": file.sha256.hex}
 
 
-def _check_json(check: RunCheck) -> dict[str, Any]:
-    return {
-        "kind": "run",
-        "name": check.name,
-        "image": str(check.image),
-        "run": list(check.run),
-        "within_s": check.within_s,
-        "expect": list(check.expect),
-        "forbid": list(check.forbid),
-        "user": check.user,
-        "env": dict(check.env),
-    }
-
-
 def require_known_format(content: bytes, where: str) -> Fields:
     """The keys of ``bundle.json``; raises BundleError where its format is another one, whatever else stands in it."""
     fields = Fields(parse_object(content, where), where)
@@ -235,7 +205,7 @@ def parse_bundle_manifest(content: bytes, where: str) -> BundleManifest:
         ),
         models=models,
         files=tuple(PayloadFile(*_parse_file(item)) for item in fields.objects("files")),
-        checks=tuple(_parse_check(item) for item in fields.objects("checks")),
+        checks=tuple(parse_check(item) for item in fields.objects("checks")),
         tools=fields.texts_by_key("tools"),
     )
 
@@ -292,20 +262,6 @@ def _parse_file(fields: Fields) -> tuple[str, int, Digest]:
     path = fields.text("path")
     _require_name(fields, "path", path)
     return path, fields.size("size"), fields.bare_digest("sha256")
-
-
-def _parse_check(fields: Fields) -> RunCheck:
-    fields.choice("kind", ("run",))
-    return RunCheck(
-        name=fields.text("name"),
-        image=fields.reference("image"),
-        run=tuple(fields.texts("run")),
-        within_s=fields.seconds("within_s"),
-        expect=tuple(fields.texts("expect")),
-        forbid=tuple(fields.texts("forbid")),
-        user=fields.optional_text("user"),
-        env=fields.texts_by_key("env"),
-    )
 
 
 def _require_name(fields: Fields, key: str, name: str) -> None:

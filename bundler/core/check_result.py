@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from bundler.core.egress import TRIPWIRE, NoEgress
 
+NOT_PROVED = "not proved here"
+
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What a check found; ``kind`` is ``models`` or ``run``, ``detail`` says what was seen.
+    """What a check found; ``kind`` is ``models`` or one of `bundler.core.checks.KINDS`, ``detail`` says what was seen.
 
-    ``no_egress`` is what was seen of attempts to call out: None where nothing of the image ran.
+    ``no_egress`` is what was seen of attempts to call out: None where nothing of the image ran. ``proved_here`` is
+    False where something that the check needs, such as a GPU, is not on this host: then it neither passed nor failed,
+    and ``detail`` says why. ``measured`` are figures by name, with their units in the names.
     """
 
     name: str
@@ -22,6 +26,20 @@ class CheckResult:
     detail: str
     seconds: float
     no_egress: Optional[NoEgress] = None
+    proved_here: bool = True
+    measured: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it was run and did not pass."""
+        return self.proved_here and not self.passed
+
+    @property
+    def told(self) -> str:
+        """The outcome for people, in a word or three."""
+        if not self.proved_here:
+            return NOT_PROVED
+        return "passed" if self.passed else "FAILED"
 
     def to_json(self) -> dict[str, Any]:
         """The form in receipts and in ``--json``."""
@@ -29,24 +47,35 @@ class CheckResult:
             "name": self.name,
             "kind": self.kind,
             "passed": self.passed,
+            "proved_here": self.proved_here,
             "detail": self.detail,
             "seconds": max(round(self.seconds, 3), 0.001),
+            **({"measured": dict(self.measured)} if self.measured else {}),
             **({"no_egress": self.no_egress.to_json()} if self.no_egress else {}),
         }
 
 
 def told_proofs(results: Iterable[CheckResult]) -> tuple[str, ...]:
     """Which proof stands behind these results, a line for each kind and reason; none where no command ran."""
-    counts: dict[tuple[str, str], int] = {}
+    counts: dict[tuple[str, str, bool], int] = {}
     for result in results:
         if result.no_egress:
-            key = (result.no_egress.proof, result.no_egress.why)
+            key = (result.no_egress.proof, result.no_egress.why, result.no_egress.where_in_code)
             counts[key] = counts.get(key, 0) + 1
-    return tuple(_told(proof, why, count) for (proof, why), count in counts.items())
+    return tuple(_told(proof, why, count, hooked=hooked) for (proof, why, hooked), count in counts.items())
 
 
-def _told(proof: str, why: str, count: int) -> str:
+def advice_on_places(results: Iterable[CheckResult], command: str) -> tuple[str, ...]:
+    """How to learn where in the code attempts of Python processes are: one line, none where nothing more can be learnt."""
+    seen = [result.no_egress for result in results if result.no_egress and not result.no_egress.where_in_code]
+    if not any(attempt.is_python for no_egress in seen for attempt in no_egress.attempts):
+        return ()
+    return (f"`{command} --where-in-code` tells file and line of what Python processes try",)
+
+
+def _told(proof: str, why: str, count: int, *, hooked: bool) -> str:
     checks = "1 check" if count == 1 else f"{count} checks"
     if proof == TRIPWIRE:
-        return f"calling out: {checks} listened to, after a packet and a question sent on purpose were caught"
+        hook = "; Python processes ran with a hook that tells their lines (--where-in-code)" if hooked else ""
+        return f"calling out: {checks} listened to, after a packet and a question sent on purpose were caught{hook}"
     return f"calling out: weaker proof for {checks}, which had no network, but nobody listened: {why}"

@@ -71,12 +71,20 @@ class Fields:
         """An object, or None where the key is absent or null."""
         if self._value.get(key) is None:
             return None
+        return self.object(key)
+
+    def object(self, key: str) -> Fields:
+        """An object."""
         return Fields(self._typed(key, dict, "an object"), f"{self.where} {key}")
 
     def flag(self, key: str) -> bool:
         """True or false."""
         value: bool = self._typed(key, bool, "true or false")
         return value
+
+    def optional_flag(self, key: str) -> Optional[bool]:
+        """True or false, or None where the key is absent or null."""
+        return None if self._value.get(key) is None else self.flag(key)
 
     def size(self, key: str) -> int:
         """A number of bytes."""
@@ -132,6 +140,19 @@ class Fields:
                 raise self.refused(f"{key}[{number}]", "should be an object")
         return [Fields(item, f"{self.where} {key}[{number}]") for number, item in enumerate(items)]
 
+    def optional_objects(self, key: str) -> Optional[list[Fields]]:
+        """A list of objects, or None where the key is absent or null."""
+        return None if self._value.get(key) is None else self.objects(key)
+
+    def values(self, key: str) -> list[Any]:
+        """A list of JSON values of whatever kind."""
+        items: list[Any] = self._typed(key, list, "a list")
+        return items
+
+    def optional_texts(self, key: str) -> Optional[list[str]]:
+        """A list of strings, or None where the key is absent or null."""
+        return None if self._value.get(key) is None else self.texts(key)
+
     def texts(self, key: str) -> list[str]:
         """A list of strings."""
         items: list[Any] = self._typed(key, list, "a list")
@@ -145,3 +166,11 @@ class Fields:
         if not all(isinstance(item, str) for item in items.values()):
             raise self.refused(key, "should be an object of strings")
         return items
+
+    def numbers_by_key(self, key: str) -> dict[str, float]:
+        """An object whose values are finite numbers; empty where the key is absent or null."""
+        items = self._typed(key, dict, "an object") if self._value.get(key) is not None else {}
+        numbers = [value for value in items.values() if isinstance(value, (int, float)) and not isinstance(value, bool)]
+        if len(numbers) != len(items) or not all(map(math.isfinite, numbers)):
+            raise self.refused(key, "should be an object of numbers")
+        return {name: float(value) for name, value in items.items()}

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Optional
 
 from bundler.core.bundle import VerifiedBundle
+from bundler.core.checks import RunCheck, ServeCheck
 from bundler.core.digest import Digest
 from bundler.core.errors import EngineError, PreconditionError
 from bundler.core.progress import Progress
-from bundler.installer.checks import compile_patterns
+from bundler.installer.checks.patterns import compile_patterns
 from bundler.installer.engine import Engine, EngineFacts
 from bundler.installer.plan import Plan, plan_for
 
@@ -29,7 +30,8 @@ def preflight(
     """What is to be sent, once everything that it needs is there; raises EngineError or PreconditionError."""
     require_platform(bundle.manifest.platform, facts)
     for check in bundle.manifest.checks:
-        compile_patterns(check)
+        if isinstance(check, (RunCheck, ServeCheck)):
+            compile_patterns(check)
     plan = plan_for(bundle.images, engine, facts, frozenset(vouched))
     if facts.free_size is None:
         progress.note(f"the engine does not tell its free space; {plan.peak_size:,} bytes are needed")

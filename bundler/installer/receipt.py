@@ -12,6 +12,7 @@ from typing import Any, Optional
 
 from bundler.core.bundle_manifest import BundleManifest, parse_bundle_manifest
 from bundler.core.check_result import CheckResult
+from bundler.core.checks import KINDS
 from bundler.core.digest import Digest
 from bundler.core.egress import parse_no_egress
 from bundler.core.errors import BundleError
@@ -177,9 +178,11 @@ def _parse_check(fields: Fields) -> CheckResult:
     no_egress = fields.optional_object("no_egress")  # receipts of before have none
     return CheckResult(
         name=fields.text("name"),
-        kind=fields.choice("kind", ("models", "run")),
+        kind=fields.choice("kind", ("models", *KINDS)),
         passed=fields.flag("passed"),
         detail=fields.text("detail"),
         seconds=fields.seconds("seconds"),
         no_egress=parse_no_egress(no_egress) if no_egress else None,
+        proved_here=fields.optional_flag("proved_here") is not False,
+        measured=fields.numbers_by_key("measured"),
     )

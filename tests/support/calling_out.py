@@ -6,14 +6,14 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bundler.core.bundle_manifest import RunCheck
 from bundler.core.check_result import CheckResult
+from bundler.core.checks import RunCheck
 from bundler.core.digest import Digest
 from bundler.core.docker_api import connect
 from bundler.core.egress import TRIPWIRE, Attempt
 from bundler.core.progress import Progress, SilentProgress
 from bundler.core.reference import Reference
-from bundler.installer.checks import run_commands
+from bundler.installer.checks.running import run_commands
 from bundler.installer.egress.holder_program import program
 from bundler.installer.engine import Engine, RunSpec
 from bundler.installer.engines.docker import DockerEngine
@@ -57,13 +57,19 @@ def run_all(
     commands: Mapping[str, tuple[str, ...]],
     progress: Progress | None = None,
     *,
+    where_in_code: bool = False,
+    env: Mapping[str, str] | None = None,
     within_s: float = 15.0,
     user: str | None = None,
     surroundings: RunSpec = ALONE,
 ) -> dict[str, CheckResult]:
     """Each command as a check of its own, in one session of proof."""
-    checks = [RunCheck(name, IMAGE, command, within_s, (), (), user, {}) for name, command in commands.items()]
-    results = run_commands(checks, {IMAGE: image_id}, engine, progress or SilentProgress(), surroundings)
+    checks = [
+        RunCheck(name, IMAGE, command, within_s, user, env or {}, (), False, (), ())
+        for name, command in commands.items()
+    ]
+    shown = progress or SilentProgress()
+    results = run_commands(checks, {IMAGE: image_id}, engine, shown, surroundings, where_in_code=where_in_code)
     return {result.name: result for result in results}
 
 

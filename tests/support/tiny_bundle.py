@@ -13,7 +13,8 @@ from bundler.builder.layer import Entry, layer_chunks, with_parents
 from bundler.builder.model_tree import ModelTree, TreeFile, model_entries
 from bundler.builder.stack import Stack, take_apart
 from bundler.builder.writer import BundleWriter
-from bundler.core.bundle_manifest import BundledImage, BundledModel, BundleManifest, RunCheck
+from bundler.core.bundle_manifest import BundledImage, BundledModel, BundleManifest
+from bundler.core.checks import RunCheck
 from bundler.core.digest import Digest
 from bundler.core.kit import TrustPolicy
 from bundler.core.oci import Image, Layer, canonical_json, render_plain_manifest
@@ -134,7 +135,7 @@ def _manifest(tiny: Tiny, images: list[tuple[Image, str]], files: tuple) -> Bund
         images=tuple(_bundled(image, kind) for image, kind in images),
         models=(model,),
         files=files,
-        checks=(RunCheck("answers", APP, ("true",), 10.0, ("yes",), (), None, {"A": "b"}),),
+        checks=(RunCheck("answers", APP, ("true",), 10.0, None, {"A": "b"}, (), False, ("yes",), ()),),
         tools={"bundler": "0"},
     )
 

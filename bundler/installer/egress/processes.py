@@ -10,7 +10,6 @@ their inodes, ``NSpid`` in ``/proc/<pid>/status`` the process's id in its contai
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -23,7 +22,6 @@ _TABLES = {"TCP": ("tcp", "tcp6"), "ICMP": ("icmp",), "ICMPv6": ("icmp6",)}
 _UDP_TABLES = ("udp", "udp6")
 _PORT_FIELD, _INODE_FIELD = 1, 9
 _SHOWN_COMMAND = 80
-_POLL_S = 0.02
 
 
 class Processes:
@@ -64,28 +62,6 @@ class Processes:
                 if any(_target(entry) in wanted for entry in (folder / "fd").iterdir()):
                     found = _told(folder)
         return found
-
-
-def becomes(pid: int, token: str, within_s: float) -> bool:
-    """Whether process ``pid`` of this host is the one whose last argument is ``token``, now or within that time.
-
-    An engine says that a container runs when its runtime has let go of it. For a moment the process is the runtime's own
-    still, and on a busy host the moment is long enough to be met.
-    """
-    deadline = time.monotonic() + within_s
-    while not _ends_with(pid, token):
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(_POLL_S)
-    return True
-
-
-def _ends_with(pid: int, token: str) -> bool:
-    try:
-        command = (_PROC / str(pid) / "cmdline").read_bytes()
-    except OSError:
-        return False
-    return command.rstrip(b"\0").rpartition(b"\0")[2] == token.encode()
 
 
 def _link(path: Path) -> str:

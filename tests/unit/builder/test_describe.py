@@ -7,7 +7,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from bundler.builder.describe import FinishedImage, created_time, describe_bundle, describe_checks, describe_model
+from bundler.builder.describe import FinishedImage, created_time, describe_bundle, describe_model
+from bundler.builder.describe_checks import describe_checks
 from bundler.builder.model_tree import ModelTree, TreeFile
 from bundler.builder.recipe_file import load_recipe
 from bundler.builder.recipe_models import ModelSpec

@@ -26,7 +26,7 @@ def test_the_schema_speaks_the_keys_of_the_file() -> None:
     definitions = schema["$defs"]
     assert {"format", "name", "version", "platform", "base"} == set(schema["required"])
     assert schema["additionalProperties"] is False
-    assert "from" in definitions["ImageSpec"]["properties"] and "within" in definitions["CheckSpec"]["properties"]
+    assert "from" in definitions["ImageSpec"]["properties"] and "within" in definitions["RunCheckSpec"]["properties"]
     assert "directory" not in schema["properties"] and "lines" not in schema["properties"]
 
 

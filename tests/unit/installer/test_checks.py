@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from bundler.core.bundle_manifest import RunCheck
 from bundler.core.check_result import CheckResult
+from bundler.core.checks import RunCheck
 from bundler.core.errors import BundleError, CheckError
 from bundler.core.reference import Reference
-from bundler.installer.checks import compile_patterns, require_passed
+from bundler.installer.checks.patterns import compile_patterns
+from bundler.installer.checks.running import require_passed
 
 
 def check(expect: tuple[str, ...] = (), forbid: tuple[str, ...] = ()) -> RunCheck:
-    return RunCheck("c", Reference.parse("docker.io/library/a:1"), ("x",), 1.0, expect, forbid, None, {})
+    return RunCheck("c", Reference.parse("docker.io/library/a:1"), ("x",), 1.0, None, {}, (), False, expect, forbid)
 
 
 def test_lines_are_matched_at_their_ends() -> None:

@@ -6,10 +6,9 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 
 from bundler.installer.egress.packets import Packet
-from bundler.installer.egress.processes import Processes, becomes
+from bundler.installer.egress.processes import Processes
 
 CHILD = """
 import socket, sys
@@ -46,16 +45,3 @@ def test_a_child_and_its_command_are_told() -> None:
 def test_a_packet_without_a_port_has_no_owner() -> None:
     assert Processes(os.getpid()).sender(Packet("IPv4 protocol 132", "203.0.113.1", None, None)) is None
     assert Processes(os.getpid()).sender(Packet("ICMP", "203.0.113.1", None, 1)) is None
-
-
-def test_a_process_that_is_still_its_starter_is_waited_for() -> None:
-    argv = ["sh", "-c", 'read -r _; exec sleep "$0"', "1000000"]
-    with subprocess.Popen([*argv, "other"], stdin=subprocess.PIPE) as process:
-        try:
-            assert not becomes(process.pid, "1000000", 0.1)
-            assert process.stdin is not None
-            threading.Timer(0.2, process.stdin.close).start()
-            assert becomes(process.pid, "1000000", 60.0)
-        finally:
-            process.kill()
-    assert not becomes(process.pid, "1000000", 0.1)

@@ -1,0 +1,80 @@
+"""The recipe's checks as a bundle carries them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bundler.builder.golden_file import read_golden
+from bundler.builder.recipe import Recipe
+from bundler.builder.recipe_checks import (
+    DEFAULT_BUDGET_S,
+    DEFAULT_WITHIN_S,
+    AskSpec,
+    CheckSpec,
+    GoldenSpec,
+    LoadBudgetSpec,
+    RunCheckSpec,
+    ServeCheckSpec,
+)
+from bundler.core.checks import AnyCheck, GoldenCheck, LoadBudgetCheck, Peer, Question, RunCheck, ServeCheck
+from bundler.core.reference import Reference
+
+#: A load that takes longer than its budget is measured, up to so many times the budget.
+_BUDGETS_WAITED = 3
+
+
+def describe_checks(recipe: Recipe) -> tuple[AnyCheck, ...]:
+    """Each check with the image that it runs in; raises RecipeError where a file of recorded outputs has changed."""
+    return tuple(_describe(recipe, check) for check in recipe.checks)
+
+
+def _describe(recipe: Recipe, check: CheckSpec) -> AnyCheck:
+    if isinstance(check, ServeCheckSpec):
+        return _serve(recipe, check)
+    common = _common(recipe, check)
+    if isinstance(check, LoadBudgetSpec):
+        budget_s = check.budget_s or DEFAULT_BUDGET_S
+        within_s = max(DEFAULT_WITHIN_S, _BUDGETS_WAITED * budget_s)
+        return LoadBudgetCheck(**common, within_s=within_s, budget_s=budget_s)
+    if isinstance(check, GoldenSpec):
+        golden = read_golden(recipe.path_of(check.golden))
+        return GoldenCheck(**common, within_s=check.within_s, golden=golden, tolerance=check.tolerance)
+    return RunCheck(**common, within_s=check.within_s, expect=check.expect, forbid=check.forbid)
+
+
+def _serve(recipe: Recipe, check: ServeCheckSpec) -> ServeCheck:
+    return ServeCheck(
+        **_common(recipe, check),
+        within_s=check.within_s,
+        port=check.port,
+        question=_question(check.ask),
+        status=check.status,
+        expect=check.expect,
+        forbid=check.forbid,
+        watch_s=check.watch_s or 0.0,
+    )
+
+
+def _question(ask: str | AskSpec | None) -> Question | None:
+    if ask is None:
+        return None
+    if isinstance(ask, str):
+        return Question("GET", ask, {}, None)
+    method = ask.method or ("GET" if ask.body is None else "POST")
+    return Question(method, ask.path, dict(ask.headers), ask.body)
+
+
+def _common(recipe: Recipe, check: RunCheckSpec | ServeCheckSpec | LoadBudgetSpec | GoldenSpec) -> dict[str, Any]:
+    return {
+        "name": check.name,
+        "image": check.image or _first_image(recipe),
+        "run": tuple(check.run or ()),
+        "user": check.user,
+        "env": dict(check.env),
+        "allow": tuple(Peer.parse(text) for text in check.allow),
+        "needs_gpu": check.needs_gpu,
+    }
+
+
+def _first_image(recipe: Recipe) -> Reference:
+    return recipe.apps[0].tag if recipe.apps else recipe.base.tag

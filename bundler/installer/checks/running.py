@@ -1,0 +1,85 @@
+"""The checks of a bundle, run against images by id, in containers without a network.
+
+``models`` is derived from the lock and always there: every model file of every image, with its digest. The others are
+the recipe's (`bundler.core.checks`), and whatever they show, they must try to reach nothing (``no_egress``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Callable
+
+from bundler.core.bundle_manifest import BundleManifest
+from bundler.core.check_result import CheckResult, advice_on_places
+from bundler.core.checks import AnyCheck, Check, RunCheck
+from bundler.core.digest import Digest
+from bundler.core.errors import CheckError, Problem
+from bundler.core.progress import Progress
+from bundler.core.reference import Reference
+from bundler.installer.checks.command import check_command
+from bundler.installer.checks.models import check_models
+from bundler.installer.checks.scene import Scene
+from bundler.installer.egress.watch import watching
+from bundler.installer.engine import Engine, RunSpec
+
+#: No mounts and no variables: what installed images are checked with.
+_ALONE = RunSpec((), 0.0)
+_RUNNERS: dict[type[Check], Callable[[Any, Scene], CheckResult]] = {
+    RunCheck: check_command,
+}
+
+
+def run_checks(
+    manifest: BundleManifest,
+    image_ids: Mapping[Reference, Digest],
+    engine: Engine,
+    progress: Progress,
+    *,
+    where_in_code: bool = False,
+) -> tuple[CheckResult, ...]:
+    """The results of all checks, failed ones too; raises EngineError where one cannot be run at all.
+
+    ``where_in_code`` as in `watching`.
+    """
+    results: list[CheckResult] = []
+    for image in manifest.images:
+        models = [manifest.model(name) for name in image.models]
+        results += check_models(models, image.reference.familiar, image_ids[image.reference], engine, progress)
+    return (*results, *run_commands(manifest.checks, image_ids, engine, progress, where_in_code=where_in_code))
+
+
+def run_commands(
+    checks: Iterable[AnyCheck],
+    image_ids: Mapping[Reference, Digest],
+    engine: Engine,
+    progress: Progress,
+    surroundings: RunSpec = _ALONE,
+    *,
+    where_in_code: bool = False,
+) -> tuple[CheckResult, ...]:
+    """The results of the recipe's checks; ``surroundings`` gives mounts, and variables below the checks' own.
+
+    Raises CheckError where it could not be proved that attempts to call out are seen: `watching`.
+    """
+    wanted = tuple(checks)
+    if not wanted:
+        return ()
+    results = []
+    with watching(engine, progress, where_in_code=where_in_code) as watch:
+        for check in wanted:
+            progress.note(f"check {check.name}: {' '.join(check.run)[:100]}")
+            results.append(_RUNNERS[type(check)](check, Scene(engine, watch, image_ids[check.image], surroundings)))
+    return tuple(results)
+
+
+def require_passed(results: tuple[CheckResult, ...], where: str) -> None:
+    """Raise CheckError, with every check that failed, unless there is none."""
+    failed = [Problem(f"check {result.name}", result.detail) for result in results if result.failed]
+    if failed:
+        remedy = "nothing was installed: report this to whoever built the bundle, with these lines"
+        raise CheckError(
+            f"{len(failed)} of {len(results)} checks failed",
+            where=where,
+            remedy="; ".join([remedy, *advice_on_places(results, "bundler install")]),
+            problems=failed,
+        )
