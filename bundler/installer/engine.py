@@ -146,6 +146,9 @@ class Engine(Protocol):
     def holder(self) -> AbstractContextManager[Holder]:
         """A container that holds an empty network name space; it and its image are removed when the block ends."""
 
+    def paused(self, image_id: Digest) -> AbstractContextManager[Holder]:
+        """A container of the image that runs nothing of it, in no network; removed when the block ends."""
+
     def forget(self, image_ids: Iterable[Digest]) -> None:
         """Remove images that have no name and that no container uses; those that are gone already are no error."""
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Callable
 
-from bundler.core.bundle_manifest import BundleManifest
+from bundler.core.bundle_manifest import BundledImage, BundleManifest
 from bundler.core.check_result import CheckResult
-from bundler.core.checks import AnyCheck, Check, RunCheck
+from bundler.core.checks import AnyCheck, Check, GoldenCheck, LoadBudgetCheck, RunCheck
 from bundler.core.digest import Digest
 from bundler.core.errors import CheckError, Problem
 from bundler.core.progress import Progress
 from bundler.core.reference import Reference
 from bundler.installer.checks.command import check_command
+from bundler.installer.checks.golden import check_golden
+from bundler.installer.checks.load_budget import check_load_budget
 from bundler.installer.checks.models import check_model
 from bundler.installer.checks.scene import Scene
 from bundler.installer.egress.watch import watching
@@ -24,8 +26,11 @@ from bundler.installer.engine import Engine, RunSpec
 
 #: No mounts and no variables: what installed images are checked with.
 _ALONE = RunSpec((), 0.0)
+_NO_FILES: Mapping[Reference, tuple[str, ...]] = {}
 _RUNNERS: dict[type[Check], Callable[[Any, Scene], CheckResult]] = {
     RunCheck: check_command,
+    LoadBudgetCheck: check_load_budget,
+    GoldenCheck: check_golden,
 }
 
 
@@ -38,7 +43,13 @@ def run_checks(
         for name in image.models:
             where = image.reference.familiar
             results.append(check_model(manifest.model(name), where, image_ids[image.reference], engine, progress))
-    return (*results, *run_commands(manifest.checks, image_ids, engine, progress))
+    files = {image.reference: _model_files(manifest, image) for image in manifest.images}
+    return (*results, *run_commands(manifest.checks, image_ids, engine, progress, model_files=files))
+
+
+def _model_files(manifest: BundleManifest, image: BundledImage) -> tuple[str, ...]:
+    models = [manifest.model(name) for name in image.models]
+    return tuple(f"{model.path}/{file.path}" for model in models for file in model.files)
 
 
 def run_commands(
@@ -47,8 +58,11 @@ def run_commands(
     engine: Engine,
     progress: Progress,
     surroundings: RunSpec = _ALONE,
+    model_files: Mapping[Reference, tuple[str, ...]] = _NO_FILES,
 ) -> tuple[CheckResult, ...]:
     """The results of the recipe's checks; ``surroundings`` gives mounts, and variables below the checks' own.
+
+    ``model_files`` are the paths of model files in each image.
 
     Raises CheckError where it could not be proved that attempts to call out are seen: `watching`.
     """
@@ -59,7 +73,9 @@ def run_commands(
     with watching(engine, progress) as watch:
         for check in wanted:
             progress.note(f"check {check.name}: {' '.join(check.run)[:100]}")
-            results.append(_RUNNERS[type(check)](check, Scene(engine, watch, image_ids[check.image], surroundings)))
+            files = model_files.get(check.image, ())
+            scene = Scene(engine, watch, image_ids[check.image], surroundings, files)
+            results.append(_RUNNERS[type(check)](check, scene))
     return tuple(results)
 
 

@@ -94,7 +94,7 @@ def _listening(engine: Engine, stack: ExitStack) -> tuple[Holder, Listener]:
         holder = stack.enter_context(engine.holder())
     except EngineRefusedError as error:
         raise _NotHere(f"the engine does not run the container that holds the network: {error.message}") from error
-    if not _is_here(holder):
+    if not is_here(holder):
         raise _NotHere(
             "the engine's processes are not seen from here: it is on another host, or in a name space of its own"
         )
@@ -115,7 +115,7 @@ def _hindrance(facts: EngineFacts) -> str:
     return "" if can_hold(facts.platform) else f"there is no holder for {facts.platform}"
 
 
-def _is_here(holder: Holder) -> bool:
+def is_here(holder: Holder) -> bool:
     """Whether the process that the engine counts as ``pid`` is that process here."""
     try:
         command = Path("/proc", str(holder.pid), "cmdline").read_bytes()
