@@ -5,6 +5,7 @@ Cold: the model's files are not in memory before, as after a start of the host. 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from bundler.core.check_result import CheckResult
@@ -19,20 +20,20 @@ from bundler.installer.engine import RunResult
 def check_load_budget(check: LoadBudgetCheck, scene: Scene) -> CheckResult:
     """Run it twice; once where it goes wrong the first time."""
     coldness = make_cold(scene)
+    first_name = "first" if coldness.why_not else "cold"
     first, no_egress = scene.watch.run(scene.image_id, scene.spec(check))
-    runs = [first]
+    runs = {first_name: first}
     if not ended_badly(first, check.within_s):
-        second, more = scene.watch.run(scene.image_id, scene.spec(check))
-        runs.append(second)
+        runs["warm"], more = scene.watch.run(scene.image_id, scene.spec(check))
         no_egress = _both(no_egress, more)
-    names = ("first" if coldness.why_not else "cold", "warm")
-    told = _told(check, dict(zip(names, runs)), coldness)
+    times = {name: run.seconds for name, run in runs.items() if not ended_badly(run, check.within_s)}
+    told = _told(check, times, coldness)
     return Seen(
-        _faults(check, dict(zip(names, runs)), told),
-        sum(run.seconds for run in runs),
-        runs[-1].output,
+        _faults(check, runs, told),
+        sum(run.seconds for run in runs.values()),
+        "".join(run.output for run in runs.values()),
         no_egress,
-        measured={f"{name}_s": round(run.seconds, 3) for name, run in zip(names, runs) if name != "first"},
+        measured={f"{name}_s": round(time, 3) for name, time in times.items() if name != "first"},
         well=told,
     ).verdict(check)
 
@@ -42,15 +43,17 @@ def _both(one: NoEgress, other: NoEgress) -> NoEgress:
     return replace(one, attempts=one.attempts + other.attempts)
 
 
-def _told(check: LoadBudgetCheck, runs: dict[str, RunResult], coldness: Coldness) -> str:
-    """The times, and what the first one means."""
-    times = ", ".join(f"{name} {run.seconds:.2f} s" for name, run in runs.items())
+def _told(check: LoadBudgetCheck, times: Mapping[str, float], coldness: Coldness) -> str:
+    """The times of the loads that ended well, and what the first one means."""
+    parts = [", ".join([*(f"{name} {time:.2f} s" for name, time in times.items()), f"budget {check.budget_s:g} s"])]
     if coldness.why_not:
-        return f"{times}, budget {check.budget_s:g} s; cold: not measured here: {coldness.why_not}"
-    return f"{times}, budget {check.budget_s:g} s; cold: {coldness.size:,} bytes of the model were on the disk alone"
+        parts.append(f"cold: not measured here: {coldness.why_not}")
+    else:
+        parts.append(f"before the cold load, {coldness.size:,} bytes of model files were taken out of memory")
+    return "; ".join(parts)
 
 
-def _faults(check: LoadBudgetCheck, runs: dict[str, RunResult], told: str) -> list[str]:
+def _faults(check: LoadBudgetCheck, runs: Mapping[str, RunResult], told: str) -> list[str]:
     faults = []
     for name, run in runs.items():
         if bad_end := ended_badly(run, check.within_s):

@@ -34,7 +34,9 @@ def paused(client: EngineClient, image_id: Digest, platform: str) -> Iterator[Ho
         "Healthcheck": {"Test": ["NONE"]},
     }
     with container(client, image_id, config, _LIMITS) as container_id:
-        client.ask("PUT", f"/containers/{container_id}/archive", params={"path": "/"}, data=[holder_layer(platform)])
+        client.ask(
+            "PUT", f"/containers/{container_id}/archive", params={"path": "/"}, data=iter([holder_layer(platform)])
+        )
         client.ask("POST", f"/containers/{container_id}/start")
         state = client.ask_json("GET", f"/containers/{container_id}/json")["State"]
         if not state["Running"]:
