@@ -66,19 +66,21 @@ def _linked(source: str, target: str) -> None:
 def checked(
     image: tuple[DockerEngine, Digest], golden: Golden, command: tuple[str, ...], model: Path | None = None
 ) -> CheckResult:
-    """The service's own code, libraries and a model, mounted read-only as in a quick rehearsal."""
     engine, image_id = image
+    check = GoldenCheck("vectors", IMAGE, command, 300.0, "1000:1000", {}, (), False, golden, TOLERANCE)
+    (result,) = run_commands([check], {IMAGE: image_id}, engine, SilentProgress(), around(model or minilm()))
+    return result
+
+
+def around(model: Path) -> RunSpec:
+    """The service's own code, libraries and a model, mounted read-only as in a quick rehearsal."""
     mounts = {
-        "/app/models/minilm": model or minilm(),
+        "/app/models/minilm": model,
         "/app/service": RECIPE / "service",
         "/app/broken": BROKEN.parent,
         "/opt/libraries": site_packages(LIBRARIES, "3.11"),
     }
-    env = {"PYTHONPATH": "/opt/libraries:/app", "PYTHONDONTWRITEBYTECODE": "1"}
-    check = GoldenCheck("vectors", IMAGE, command, 300.0, "1000:1000", env, (), False, golden, TOLERANCE)
-    around = RunSpec((), 0.0, mounts=mounts)
-    (result,) = run_commands([check], {IMAGE: image_id}, engine, SilentProgress(), around)
-    return result
+    return RunSpec((), 300.0, env={"PYTHONPATH": "/opt/libraries:/app", "PYTHONDONTWRITEBYTECODE": "1"}, mounts=mounts)
 
 
 def broken(defect: str) -> tuple[str, ...]:
@@ -110,16 +112,9 @@ def test_a_model_whose_pooling_was_removed_before_the_recording_is_caught(
 def through_the_service(image: tuple[DockerEngine, Digest], golden: Golden, model: Path) -> tuple[list[float], ...]:
     """What somebody would record who asks the broken service itself."""
     engine, image_id = image
-    mounts = {
-        "/app/models/minilm": model,
-        "/app/service": RECIPE / "service",
-        "/app/broken": BROKEN.parent,
-        "/opt/libraries": site_packages(LIBRARIES, "3.11"),
-    }
-    env = {"PYTHONPATH": "/opt/libraries:/app", "PYTHONDONTWRITEBYTECODE": "1"}
     command = (*broken("pooling"), json.dumps([list(golden.inputs)]))
-    result = engine.run(image_id, RunSpec(command, 300.0, env=env, mounts=mounts))
-    return tuple(json.loads(result.output.splitlines()[-1])[0])
+    result = engine.run(image_id, dataclasses.replace(around(model), command=command, stdout_apart=True))
+    return tuple(json.loads(result.stdout)[0])
 
 
 def test_a_causal_mask_is_caught(image: tuple[DockerEngine, Digest], golden: Golden) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any, Optional
 
 from bundler.core.check_result import CheckResult
@@ -23,7 +24,8 @@ _SHOWN_INPUT = 30
 
 def check_golden(check: GoldenCheck, scene: Scene) -> CheckResult:
     """Run it once with all inputs, and compare."""
-    result, no_egress = scene.watch.run(scene.image_id, scene.spec(check, (*check.run, check.golden.argument)))
+    spec = replace(scene.spec(check, (*check.run, check.golden.argument)), stdout_apart=True)
+    result, no_egress = scene.watch.run(scene.image_id, spec)
     batches, faults = _answer(check, result)
     if faults:
         return Seen(faults, result.seconds, result.output, no_egress).verdict(check)
@@ -44,7 +46,7 @@ def _answer(check: GoldenCheck, result: RunResult) -> tuple[list[list[Any]], lis
     """The outputs in their batches, or what is wrong with what was printed."""
     if bad_end := ended_badly(result, check.within_s):
         return [], [bad_end]
-    batches = _last_list(result.output)
+    batches = _last_list(result.stdout)
     if batches is None:
         return [], ["printed no line that is a JSON list of outputs"]
     count = len(check.golden.inputs)
@@ -59,9 +61,9 @@ def _answer(check: GoldenCheck, result: RunResult) -> tuple[list[list[Any]], lis
     return [], [f"printed {wrong} for batch {number + 1}, not {sizes[number]}"]
 
 
-def _last_list(output: str) -> Optional[list[Any]]:
+def _last_list(stdout: str) -> Optional[list[Any]]:
     """The last line that is a JSON list; libraries print what they like before it, and even after it."""
-    for line in reversed(output.splitlines()):
+    for line in reversed(stdout.split("\n")):
         text = line.strip()
         if not (text.startswith("[") and text.endswith("]")):
             continue

@@ -28,7 +28,7 @@ class Printed:
     """A watch under which the command has printed this."""
 
     def __init__(self, output: str, exit_code: int | None = 0) -> None:
-        self.result = RunResult(exit_code, output, 1.5, 0.0)
+        self.result = RunResult(exit_code, output, 1.5, 0.0, output)
         self.command: tuple[str, ...] = ()
 
     def run(self, image_id: Digest, spec: RunSpec) -> tuple[RunResult, NoEgress]:
@@ -119,6 +119,11 @@ def test_another_form_is_told(output: str, told: str) -> None:
 def test_the_last_list_counts_whatever_stands_around_it() -> None:
     assert checked(f"[1]\nprogress 100%\n\n  {answer(*RIGHT)}  \n\nwarning: bye\n[done]\n").passed
     assert not checked(f"{answer(*RIGHT)}\n[1]").passed
+
+
+def test_separators_of_lines_inside_strings_are_none() -> None:
+    check = replace(CHECK, golden=replace(GOLDEN, outputs=("x\u2028y", "z")))
+    assert checked('[["x\u2028y"], ["z"], ["x\u2028y", "z"]]', check).passed
 
 
 def test_an_end_that_is_none_comes_first() -> None:
