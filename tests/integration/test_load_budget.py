@@ -105,7 +105,7 @@ def test_the_weights_are_out_of_memory_before_the_cold_load_alone(looking: tuple
     assert engine.cached_size(image_id) == SIZE  # as the loading left them: in memory, and not on the disk yet
     result = checked(engine, image_id)
     assert result.passed, result.detail
-    assert engine.cached == [0, SIZE]
+    assert engine.cached == [0, SIZE], result.detail
     assert set(result.measured) == {"cold_s", "warm_s"}
     assert min(result.measured.values()) > 0
     assert result.detail.startswith(f"cold {result.measured['cold_s']:.2f} s, warm {result.measured['warm_s']:.2f} s, ")

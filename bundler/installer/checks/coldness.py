@@ -11,7 +11,9 @@ import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Callable
 
 from bundler.core.docker_api import EngineRefusedError
 from bundler.installer.checks.page_cache import evict
@@ -41,26 +43,16 @@ def make_cold(scene: Scene) -> Coldness:
     """Take the files of the scene's models out of the page cache; raises EngineError as the engine does."""
     try:
         with ExitStack() as stack:
-            files = _mounted(scene) if scene.surroundings.mounts else _in_image(scene, stack)
-            size, left = _evict_all(files)
+            size, left = evict(_in_image(scene, stack) if scene.model_files else partial(_mounted, scene))
     except _NotHere as error:
         return Coldness(why_not=str(error))
     except OSError as error:
         return Coldness(why_not=f"the model's files cannot be taken out of memory: {error.strerror or error}")
+    if not size:
+        return Coldness(why_not="the image holds no model")
     if left > size * _ALLOWED_SHARE:
         return Coldness(why_not=f"{left:,} of {size:,} bytes of the model's files stay in memory: something uses them")
     return Coldness(size)
-
-
-def _evict_all(files: Iterator[int]) -> tuple[int, int]:
-    """Bytes of all files, and of those how many stay."""
-    size = left = 0
-    for descriptor in files:
-        size += os.fstat(descriptor).st_size
-        left += evict(descriptor)
-    if not size:
-        raise _NotHere("there are no files of a model")
-    return size, left
 
 
 def _mounted(scene: Scene) -> Iterator[int]:
@@ -72,10 +64,8 @@ def _mounted(scene: Scene) -> Iterator[int]:
                     yield stream.fileno()
 
 
-def _in_image(scene: Scene, stack: ExitStack) -> Iterator[int]:
+def _in_image(scene: Scene, stack: ExitStack) -> Callable[[], Iterator[int]]:
     """The files in a container of the image, for as long as ``stack`` is open; raises _NotHere."""
-    if not scene.model_files:
-        raise _NotHere("the image holds no model")
     if os.geteuid() != 0:
         raise _NotHere("root's rights are needed, and this is another user")
     platform = scene.engine.facts().platform
@@ -90,7 +80,7 @@ def _in_image(scene: Scene, stack: ExitStack) -> Iterator[int]:
     process = Path("/proc", str(holder.pid))
     if (kind := _root_file_system(process)) != "overlay":
         raise _NotHere(f"on {kind} each container has files of its own, which do not share what is in memory")
-    return _opened_all(process / "root", scene.model_files)
+    return partial(_opened_all, process / "root", scene.model_files)
 
 
 def _root_file_system(process: Path) -> str:

@@ -1,9 +1,9 @@
 """Taking files out of the page cache, and seeing whether they are out: nothing else on the host is touched.
 
-Pages that were not written to the disk yet go there first, and pages that a process has mapped stay; so what became of
-them is looked at. On overlayfs both calls reach the file below, whose pages every container of an image shares.
+Pages that were not written to the disk yet have to go there first, and pages that a process has mapped stay; so what
+became of them is looked at. On overlayfs these calls reach the file below, whose pages every container of an image shares.
 
-Sources: posix_fadvise(2), POSIX_FADV_DONTNEED; mincore(2), which tells about files of one's own and to root about all.
+Sources: posix_fadvise(2), POSIX_FADV_DONTNEED; syncfs(2); mincore(2), which tells of one's own files, and root of all.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import ctypes
 import mmap
 import os
 import time
+from collections.abc import Iterator
+from typing import Callable
 
 #: Longest time in which nothing goes, in seconds, before what is left is taken for what stays.
 _PATIENCE_S = 5.0
@@ -25,22 +27,40 @@ _LIBC.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 _LIBC.mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p]
 
 
-def evict(descriptor: int) -> int:
-    """Take a file out of the page cache; gives the bytes that stay there. Raises OSError."""
-    os.fsync(descriptor)
-    left = _dropped(descriptor)
+def evict(opened: Callable[[], Iterator[int]]) -> tuple[int, int]:
+    """Take files out of the page cache; gives the bytes of all and the bytes that stay there. Raises OSError.
+
+    ``opened`` gives descriptors of the files, each for as long as the next one is not asked for.
+    """
+    size, left = _dropped(opened)
+    if left:
+        _sync(opened)
     since = time.monotonic()
     while left and time.monotonic() - since < _PATIENCE_S:
-        time.sleep(_PAUSE_S)
-        now = _dropped(descriptor)
+        _, now = _dropped(opened)
         if now < left:
             left, since = now, time.monotonic()
-    return left
+        if left:
+            time.sleep(_PAUSE_S)
+    return size, left
 
 
-def _dropped(descriptor: int) -> int:
-    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-    return cached_size(descriptor)
+def _dropped(opened: Callable[[], Iterator[int]]) -> tuple[int, int]:
+    """Once over all files: their bytes, and those that stay."""
+    size = left = 0
+    for descriptor in opened():
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        size += os.fstat(descriptor).st_size
+        left += cached_size(descriptor)
+    return size, left
+
+
+def _sync(opened: Callable[[], Iterator[int]]) -> None:
+    """Write what the files' file system has not written yet; on overlayfs that is the one below, where fsync is not."""
+    for descriptor in opened():
+        if _LIBC.syncfs(descriptor):
+            raise _error("syncfs")
+        return
 
 
 def cached_size(descriptor: int) -> int:
