@@ -26,14 +26,14 @@ def check_load_budget(check: LoadBudgetCheck, scene: Scene) -> CheckResult:
     if not ended_badly(first, check.within_s):
         runs["warm"], more = scene.watch.run(scene.image_id, scene.spec(check))
         no_egress = _both(no_egress, more)
-    times = {name: run.seconds for name, run in runs.items() if not ended_badly(run, check.within_s)}
+    times = {name: round(run.seconds, 3) for name, run in runs.items() if not ended_badly(run, check.within_s)}
     told = _told(check, times, coldness)
     return Seen(
         _faults(check, runs, told),
         sum(run.seconds for run in runs.values()),
         "".join(run.output for run in runs.values()),
         no_egress,
-        measured={f"{name}_s": round(time, 3) for name, time in times.items() if name != "first"},
+        measured={f"{name}_s": time for name, time in times.items() if name != "first"},
         well=told,
     ).verdict(check)
 
