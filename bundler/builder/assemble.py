@@ -6,7 +6,7 @@ and known when the first config is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from bundler.builder.describe import FinishedImage, describe_bundle, describe_mo
 from bundler.builder.engine_part import EnginePart
 from bundler.builder.hub.fetch import Snapshot
 from bundler.builder.layer import ChangedFileError, Entry, layer_chunks, with_parents
-from bundler.builder.lock import Lock, LockedModel
+from bundler.builder.lock import Lock, LockedFile, LockedModel
 from bundler.builder.model_tree import ModelTree, TreeFile, hub_cache_tree, model_entries
 from bundler.builder.payload import payload_of
 from bundler.builder.recipe import Recipe
@@ -26,7 +26,7 @@ from bundler.builder.staged_blobs import StagedBlob
 from bundler.builder.writer import BundleWriter
 from bundler.core.bundle_manifest import BundleManifest
 from bundler.core.digest import Digest
-from bundler.core.errors import BuildError, Problem
+from bundler.core.errors import BuildError, Problem, RecipeError
 from bundler.core.oci import Image, Layer
 from bundler.core.progress import Progress
 
@@ -76,14 +76,29 @@ def _commit_of(model: LockedModel) -> str:
 
 def local_model(spec: ModelSpec, snapshot: Snapshot) -> LocalModel:
     """The snapshot laid out as the recipe says."""
-    locked = snapshot.model
-    files = tuple(
-        TreeFile(file.path, file.size, Digest(str(file.sha256)), snapshot.path(file)) for file in locked.files
-    )
+    return LocalModel(spec, snapshot, _tree(spec, snapshot.model, snapshot.path))
+
+
+def locked_tree(spec: ModelSpec, locked: LockedModel) -> ModelTree:
+    """The tree of a model that need not be here: its files by path, size and sha256, not to be read.
+
+    Raises RecipeError where the lock does not know a file's sha256 yet.
+    """
+    if any(file.sha256 is None for file in locked.files):
+        raise RecipeError(
+            f"the lock does not know the sha256 of every file of model {spec.name}",
+            where=locked.told,
+            remedy="run `bundler fetch` or `bundler build` for the recipe: they write them into the lock",
+        )
+    return _tree(spec, locked, lambda _: b"")
+
+
+def _tree(spec: ModelSpec, locked: LockedModel, source: Callable[[LockedFile], Path | bytes]) -> ModelTree:
+    files = tuple(TreeFile(file.path, file.size, Digest(str(file.sha256)), source(file)) for file in locked.files)
     tree = ModelTree(spec.name, spec.path, spec.owner.uid, spec.owner.gid, files)
     if spec.layout == "hub-cache":
-        tree = hub_cache_tree(tree, locked.repo_id, _commit_of(locked), [locked.revision])
-    return LocalModel(spec, snapshot, tree)
+        return hub_cache_tree(tree, locked.repo_id, _commit_of(locked), [locked.revision])
+    return tree
 
 
 def require_composable(part: EnginePart, recipe: Recipe) -> None:

@@ -23,7 +23,6 @@ from bundler.builder.assemble import (
     require_storable,
 )
 from bundler.builder.beside import OutsideWorld
-from bundler.builder.compose import OFFLINE
 from bundler.builder.compress import Compression
 from bundler.builder.describe import created_time
 from bundler.builder.describe_checks import describe_checks
@@ -47,7 +46,7 @@ from bundler.builder.steps import Steps
 from bundler.builder.supply import DownloadSettings, ModelSupply
 from bundler.builder.writer import BundleWriter
 from bundler.core.bundle_manifest import BundleManifest, kit_title
-from bundler.core.check_result import CheckResult
+from bundler.core.check_result import CheckResult, advice_on_places
 from bundler.core.checks import AnyCheck
 from bundler.core.digest import Digest
 from bundler.core.docker_api import EngineClient
@@ -55,6 +54,7 @@ from bundler.core.errors import BundleError, CheckError, Problem
 from bundler.core.kit import TrustPolicy
 from bundler.core.locking import exclusive_lock
 from bundler.core.progress import Progress
+from bundler.core.quiet import QUIET
 from bundler.core.reference import Reference
 from bundler.core.verify import verify_kit
 from bundler.loader import loader_path
@@ -255,7 +255,7 @@ class _Build:
         ids = {name: Digest.parse(image_id) for name, image_id in images.items()}
         checks = [check for check in describe_checks(self._recipe) if check.image in ids]
         with staged_trees([model.tree for model in models], self._settings.cache.work) as mounts:
-            env = {**self._recipe.environment, **OFFLINE}
+            env = {**self._recipe.environment, **QUIET}
             return _passed(self._rehearsal.mounted(checks, ids, mounts, env, self._progress), self._recipe.name)
 
     def _self_check(self, tar: Path) -> Digest:
@@ -279,10 +279,11 @@ class _Build:
 def _passed(results: tuple[CheckResult, ...], name: str) -> tuple[CheckResult, ...]:
     failed = [Problem(f"check {result.name}", result.detail) for result in results if result.failed]
     if failed:
+        remedy = "mend the service or the check, then build again: what was fetched and built is kept"
         raise CheckError(
             f"{len(failed)} of {len(results)} checks failed in the rehearsal, so no kit was written",
             where=name,
-            remedy="mend the service or the check, then build again: what was fetched and built is kept",
+            remedy="; ".join([remedy, *advice_on_places(results, "bundler build")]),
             problems=failed,
         )
     return results

@@ -14,19 +14,12 @@ from typing import Any
 from bundler.builder.stack import Stack, Step, of_kind, own_steps
 from bundler.core.errors import BuildError
 from bundler.core.oci import Image, Layer, render_config, render_manifest
+from bundler.core.quiet import QUIET
 from bundler.core.reference import Reference
 
 #: What overlay2 mounts (``max depth exceeded`` beyond), the same on Docker 20.10, 26 and 28; containerd stores take more.
 MAX_LAYERS = 125
 
-#: The rule of every image of ours: nothing is asked of the Hub. No recipe and no Dockerfile changes these.
-OFFLINE = {
-    "HF_HUB_OFFLINE": "1",
-    "TRANSFORMERS_OFFLINE": "1",
-    "HF_DATASETS_OFFLINE": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "DO_NOT_TRACK": "1",
-}
 #: What is set where neither the image nor the recipe says otherwise.
 DEFAULTS = {"HF_HUB_DISABLE_XET": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 _LABEL = "org.opencontainers.image."
@@ -115,7 +108,7 @@ def _environment(stack: Stack, foundation: Foundation, release: Release) -> list
     own = dict(str(item).partition("=")[::2] for item in stack.config.get("Env") or ())
     cache = {"HF_HUB_CACHE": str(foundation.hub_cache)} if foundation.hub_cache else {}
     added = {**{key: value for key, value in {**DEFAULTS, **cache}.items() if key not in own}, **release.environment}
-    return [f"{name}={value}" for name, value in {**own, **dict(sorted({**added, **OFFLINE}.items()))}.items()]
+    return [f"{name}={value}" for name, value in {**own, **dict(sorted({**added, **QUIET}.items()))}.items()]
 
 
 def _labels(stack: Stack, foundation: Foundation, release: Release) -> dict[str, str]:

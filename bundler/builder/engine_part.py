@@ -12,7 +12,6 @@ from pathlib import PurePosixPath
 from typing import BinaryIO, cast
 
 from bundler.builder.beside import OutsideWorld, TakenImage
-from bundler.builder.compose import OFFLINE
 from bundler.builder.images import BuildSession, BuiltImage, ExportedImage, request_of
 from bundler.builder.layer import layer_chunks, with_parents
 from bundler.builder.lock import Lock
@@ -25,6 +24,7 @@ from bundler.builder.staged_blobs import StagedBlob
 from bundler.builder.state import Cache
 from bundler.core.digest import Digest
 from bundler.core.progress import Progress
+from bundler.core.quiet import QUIET
 from bundler.core.readers import ChunkReader
 from bundler.core.reference import Reference
 
@@ -98,7 +98,7 @@ def _derive(
     progress: Progress,
 ) -> StagedBlob | None:
     """The outputs of ``prepare:`` as a packed layer; None where the recipe has no commands."""
-    environment = {**recipe.environment, **OFFLINE}
+    environment = {**recipe.environment, **QUIET}
     wanted = Preparation(recipe.prepare, base, tuple(trees), environment, session.token)
     prepared = prepare(world.engine.client, wanted, cache.prepared, progress)
     if not prepared.entries:

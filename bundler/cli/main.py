@@ -61,7 +61,7 @@ COMMANDS = {
     "inspect": Entry("bundler.cli.inspect", "inspect", "Show the images, models, layers and sizes of a bundle."),
     "verify": Entry("bundler.cli.verify", "verify", "Read every byte of a kit and compare it with its checksums."),
     "install": Entry("bundler.cli.install", "install", "Bring a kit into the container engine of this host."),
-    "check": Entry("bundler.cli.check", "check", "Run an installed bundle's checks without a network."),
+    "check": Entry("bundler.cli.check", "check", "Run the checks of a bundle, a kit or an image without a network."),
     "audit": Entry("bundler.cli.audit", "audit", "Compare what is installed with the bundle it came from."),
 }
 

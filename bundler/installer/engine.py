@@ -42,11 +42,21 @@ class EngineFacts:
 
 
 @dataclass(frozen=True)
+class ImageConfig:
+    """How an image's containers run: the ``user`` (empty: root), variables, and the paths of its volumes."""
+
+    user: str
+    variables: Mapping[str, str]
+    volumes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class HeldImage:
     """An image as the engine holds it: the id that it answers to, and its layers from the lowest."""
 
     image_id: Digest
     diff_ids: tuple[Digest, ...]
+    config: ImageConfig = field(default_factory=lambda: ImageConfig("", {}, ()), compare=False)
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,8 @@ class Holder:
 @dataclass(frozen=True)
 class RunSpec:
     """A command to run in a container without a network, read-only, without capabilities, standard input closed.
+
+    An empty ``command`` is the image's own, as it starts in production.
 
     ``mounts`` are directories of this host by their paths in the container, read-only there: for rehearsals of images
     that do not hold their models yet. ``network`` is the holder whose network name space it joins, None for none.

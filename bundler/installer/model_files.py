@@ -5,13 +5,14 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Optional, cast
+from typing import BinaryIO, Callable, Optional, cast
 
 from bundler.core.bundle_manifest import BundledModel, ModelFile
 from bundler.core.digest import CHUNK_BYTES, Digest
 from bundler.core.errors import CHANGED, EXTRA, MISSING, Difference, EngineError
 from bundler.core.progress import Task
 from bundler.installer.engine import Container
+from bundler.installer.image_user import ImageUser
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,28 @@ class _Seen:
     sha256: Optional[Digest]
 
 
-def compare_model(container: Container, model: BundledModel, task: Task) -> list[ModelDifference]:
-    """All differences between the model's files in ``container`` and those of the bundle, by path."""
+def compare_model(
+    container: Container, model: BundledModel, task: Task, user: Optional[ImageUser] = None
+) -> list[ModelDifference]:
+    """All differences between the model's files in ``container`` and those of the bundle, by path.
+
+    Where a ``user`` is given, what they may not read is one too.
+    """
     root = container.stat(model.path)
     if root is None or root.kind != "directory":
         return [ModelDifference(MISSING, model.path, "the model's directory is missing or not a directory")]
+    closed: list[ModelDifference] = []
+
+    def judge(entry: tarfile.TarInfo) -> None:
+        if user is not None and not user.may_read(entry):
+            path = f"{model.path}/{entry.name.partition('/')[2]}".rstrip("/")
+            closed.append(ModelDifference(CHANGED, path, f"cannot be read by the image's user, {user.told}"))
+
     with container.archive(model.path) as stream:
-        seen = dict(_seen_files(stream, model.path, task))
+        seen = dict(_seen_files(stream, model.path, task, judge))
     expected = {file.path: file for file in model.files}
     found = [_compare(f"{model.path}/{path}", expected.get(path), seen.get(path)) for path in expected.keys() | seen]
-    return sorted((item for item in found if item), key=lambda item: item.path)
+    return sorted([*(item for item in found if item), *closed], key=lambda item: item.path)
 
 
 def _compare(path: str, expected: Optional[ModelFile], seen: Optional[_Seen]) -> Optional[ModelDifference]:
@@ -56,11 +69,14 @@ def _compare(path: str, expected: Optional[ModelFile], seen: Optional[_Seen]) ->
     return None
 
 
-def _seen_files(stream: BinaryIO, where: str, task: Task) -> Iterator[tuple[str, _Seen]]:
-    """Everything below the model's directory that is not a directory, by its path below it."""
+def _seen_files(
+    stream: BinaryIO, where: str, task: Task, judge: Callable[[tarfile.TarInfo], None]
+) -> Iterator[tuple[str, _Seen]]:
+    """Everything below the model's directory that is not a directory, by its path below it; ``judge`` sees all."""
     try:
         with tarfile.open(fileobj=stream, mode="r|", bufsize=CHUNK_BYTES) as archive:
             for entry in archive:
+                judge(entry)
                 _, _, path = entry.name.rstrip("/").partition("/")
                 content = archive.extractfile(entry) if entry.isreg() else None
                 if content is not None:

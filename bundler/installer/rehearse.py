@@ -6,10 +6,12 @@ what was there before stays.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from bundler.core.bundle import open_bundle
+from bundler.core.bundle_manifest import BundleManifest
 from bundler.core.check_result import CheckResult
 from bundler.core.checks import AnyCheck
 from bundler.core.digest import Digest
@@ -50,12 +52,18 @@ def clear(engine: Engine, host_state: Path, progress: Progress) -> None:
 
 
 def rehearse_mounted(
-    checks: Sequence[AnyCheck], image_ids: Mapping[Reference, Digest], engine: Engine, spec: RunSpec, progress: Progress
+    checks: Sequence[AnyCheck],
+    image_ids: Mapping[Reference, Digest],
+    engine: Engine,
+    spec: RunSpec,
+    progress: Progress,
+    *,
+    where_in_code: bool = False,
 ) -> tuple[CheckResult, ...]:
     """The results of ``run`` checks in images that hold no models, with the mounts and variables of ``spec``."""
     progress.step("rehearse: run checks with the models mounted, without a network")
     engine.remove_leftovers()
-    return run_commands(checks, image_ids, engine, progress, spec)
+    return run_commands(checks, image_ids, engine, progress, spec, where_in_code=where_in_code)
 
 
 def load_named(kit: Path, engine: Engine, host_state: Path, progress: Progress) -> tuple[Reference, ...]:
@@ -77,23 +85,38 @@ def load_named(kit: Path, engine: Engine, host_state: Path, progress: Progress) 
     return tuple(image_ids)
 
 
-def rehearse(kit: Path, engine: Engine, host_state: Path, progress: Progress) -> tuple[CheckResult, ...]:
-    """The results of all checks of the kit at ``kit``, failed ones too; ``host_state`` takes a journal for the time.
+@contextmanager
+def loaded(
+    kit: Path, engine: Engine, host: Host, purpose: str, progress: Progress
+) -> Iterator[tuple[BundleManifest, Mapping[Reference, Digest]]]:
+    """The kit's images in ``engine``, proved and without a name, for the time of the block; then nothing is left.
 
-    Raises BundlerError where the kit cannot be installed into ``engine`` at all.
+    ``host`` takes a journal for the time; it must not be one that installs use. Raises BundlerError.
     """
     facts = engine.facts()
-    host = Host(host_state, lock_timeout_s=_LOCK_TIMEOUT_S)
     with host.lock(), open_journal(host, kit, engine, facts.engine_id, progress) as journal:
         try:
-            progress.step("rehearse: load images, without a name")
+            progress.step(f"{purpose}: load images, without a name")
             engine.remove_leftovers()
             bundle = open_bundle(kit, host.policy)
             plan = preflight(bundle, engine, facts, journal.standing_blobs, progress)
             load_images(bundle, engine, plan, journal, progress)
-            progress.step("rehearse: prove every image")
+            progress.step(f"{purpose}: prove every image")
             image_ids = {image.reference: prove_image(image, bundle.manifest, engine) for image in bundle.images}
-            progress.step("rehearse: run checks without a network")
-            return run_checks(bundle.manifest, image_ids, engine, progress)
+            yield bundle.manifest, image_ids
         finally:
             journal.forget_images(all_kits=True)
+
+
+def rehearse(
+    kit: Path, engine: Engine, host_state: Path, progress: Progress, *, where_in_code: bool = False
+) -> tuple[CheckResult, ...]:
+    """The results of all checks of the kit at ``kit``, failed ones too; ``host_state`` takes a journal for the time.
+
+    ``where_in_code`` hooks Python processes, so that attempts to call out are told with their lines.
+    Raises BundlerError where the kit cannot be installed into ``engine`` at all.
+    """
+    host = Host(host_state, lock_timeout_s=_LOCK_TIMEOUT_S)
+    with loaded(kit, engine, host, "rehearse", progress) as (manifest, image_ids):
+        progress.step("rehearse: run checks without a network")
+        return run_checks(manifest, image_ids, engine, progress, where_in_code=where_in_code)

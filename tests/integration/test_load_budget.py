@@ -96,7 +96,7 @@ def checked(
 ) -> CheckResult:
     check = LoadBudgetCheck("loads", IMAGE, command, within_s, None, {}, (), False, budget_s)
     around = RunSpec((), 0.0, mounts=mounts or {})
-    (result,) = run_commands([check], {IMAGE: image_id}, engine, SilentProgress(), around, {IMAGE: files})
+    (result,) = run_commands([check], {IMAGE: image_id}, engine, SilentProgress(), around, model_files={IMAGE: files})
     return result
 
 

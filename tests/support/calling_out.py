@@ -50,11 +50,20 @@ def python(script: str) -> tuple[str, ...]:
 
 
 def run_all(
-    engine: Engine, image_id: Digest, commands: Mapping[str, tuple[str, ...]], progress: Progress | None = None
+    engine: Engine,
+    image_id: Digest,
+    commands: Mapping[str, tuple[str, ...]],
+    progress: Progress | None = None,
+    *,
+    where_in_code: bool = False,
+    env: Mapping[str, str] | None = None,
 ) -> dict[str, CheckResult]:
     """Each command as a check of its own, in one session of proof."""
-    checks = [RunCheck(name, IMAGE, command, 15.0, None, {}, (), False, (), ()) for name, command in commands.items()]
-    results = run_commands(checks, {IMAGE: image_id}, engine, progress or SilentProgress())
+    checks = [
+        RunCheck(name, IMAGE, command, 15.0, None, env or {}, (), False, (), ()) for name, command in commands.items()
+    ]
+    shown = progress or SilentProgress()
+    results = run_commands(checks, {IMAGE: image_id}, engine, shown, where_in_code=where_in_code)
     return {result.name: result for result in results}
 
 

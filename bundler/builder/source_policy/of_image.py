@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO, cast
 
-from bundler.builder.compose import DEFAULTS, OFFLINE
+from bundler.builder.compose import DEFAULTS
 from bundler.builder.engine_part import EnginePart
 from bundler.builder.layer_scan import OPAQUE, Parts, parts_of
 from bundler.builder.recipe import Recipe
@@ -22,6 +22,7 @@ from bundler.builder.stack import Stack, own_steps
 from bundler.builder.staged_blobs import StagedBlob
 from bundler.core.errors import BuildError
 from bundler.core.progress import ObservedReader, Progress, Task
+from bundler.core.quiet import QUIET
 from bundler.core.readers import decompress
 
 _WHITEOUT = ".wh."
@@ -92,7 +93,7 @@ def surroundings_of(recipe: Recipe, app: Stack) -> Surroundings:
     stated = dict(str(each).partition("=")[::2] for each in app.config.get("Env") or ())
     start = [str(word) for key in ("Entrypoint", "Cmd") for word in app.config.get(key) or ()]
     scripts = frozenset(scripts_called([ShellCommand(tuple(start), 1, 1)]))
-    variables: Mapping[str, str] = {**DEFAULTS, **stated, **recipe.environment, **OFFLINE}
+    variables: Mapping[str, str] = {**DEFAULTS, **stated, **recipe.environment, **QUIET}
     return Surroundings(variables, tuple(str(model.path) for model in recipe.models), scripts)
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Callable
 
-from bundler.core.bundle_manifest import BundledImage, BundleManifest
-from bundler.core.check_result import CheckResult
+from bundler.core.bundle_manifest import BundledModel, BundleManifest
+from bundler.core.check_result import CheckResult, advice_on_places
 from bundler.core.checks import AnyCheck, Check, GoldenCheck, LoadBudgetCheck, RunCheck
 from bundler.core.digest import Digest
 from bundler.core.errors import CheckError, Problem
@@ -19,7 +19,7 @@ from bundler.core.reference import Reference
 from bundler.installer.checks.command import check_command
 from bundler.installer.checks.golden import check_golden
 from bundler.installer.checks.load_budget import check_load_budget
-from bundler.installer.checks.models import check_model
+from bundler.installer.checks.models import check_models
 from bundler.installer.checks.scene import Scene
 from bundler.installer.egress.watch import watching
 from bundler.installer.engine import Engine, RunSpec
@@ -35,20 +35,30 @@ _RUNNERS: dict[type[Check], Callable[[Any, Scene], CheckResult]] = {
 
 
 def run_checks(
-    manifest: BundleManifest, image_ids: Mapping[Reference, Digest], engine: Engine, progress: Progress
+    manifest: BundleManifest,
+    image_ids: Mapping[Reference, Digest],
+    engine: Engine,
+    progress: Progress,
+    *,
+    where_in_code: bool = False,
 ) -> tuple[CheckResult, ...]:
-    """The results of all checks, failed ones too; raises EngineError where one cannot be run at all."""
-    results = []
+    """The results of all checks, failed ones too; raises EngineError where one cannot be run at all.
+
+    ``where_in_code`` as in `watching`.
+    """
+    results: list[CheckResult] = []
     for image in manifest.images:
-        for name in image.models:
-            where = image.reference.familiar
-            results.append(check_model(manifest.model(name), where, image_ids[image.reference], engine, progress))
-    files = {image.reference: _model_files(manifest, image) for image in manifest.images}
-    return (*results, *run_commands(manifest.checks, image_ids, engine, progress, model_files=files))
+        models = [manifest.model(name) for name in image.models]
+        results += check_models(models, image.reference.familiar, image_ids[image.reference], engine, progress)
+    files = {image.reference: paths_of(map(manifest.model, image.models)) for image in manifest.images}
+    return (
+        *results,
+        *run_commands(manifest.checks, image_ids, engine, progress, model_files=files, where_in_code=where_in_code),
+    )
 
 
-def _model_files(manifest: BundleManifest, image: BundledImage) -> tuple[str, ...]:
-    models = [manifest.model(name) for name in image.models]
+def paths_of(models: Iterable[BundledModel]) -> tuple[str, ...]:
+    """The absolute paths of all files of models, in an image."""
     return tuple(f"{model.path}/{file.path}" for model in models for file in model.files)
 
 
@@ -58,11 +68,13 @@ def run_commands(
     engine: Engine,
     progress: Progress,
     surroundings: RunSpec = _ALONE,
+    *,
     model_files: Mapping[Reference, tuple[str, ...]] = _NO_FILES,
+    where_in_code: bool = False,
 ) -> tuple[CheckResult, ...]:
     """The results of the recipe's checks; ``surroundings`` gives mounts, and variables below the checks' own.
 
-    ``model_files`` are the paths of model files in each image.
+    ``model_files`` are the paths of model files in each image: `paths_of`.
 
     Raises CheckError where it could not be proved that attempts to call out are seen: `watching`.
     """
@@ -70,7 +82,7 @@ def run_commands(
     if not wanted:
         return ()
     results = []
-    with watching(engine, progress) as watch:
+    with watching(engine, progress, where_in_code=where_in_code) as watch:
         for check in wanted:
             progress.note(f"check {check.name}: {' '.join(check.run)[:100]}")
             files = model_files.get(check.image, ())
@@ -83,9 +95,10 @@ def require_passed(results: tuple[CheckResult, ...], where: str) -> None:
     """Raise CheckError, with every check that failed, unless there is none."""
     failed = [Problem(f"check {result.name}", result.detail) for result in results if result.failed]
     if failed:
+        remedy = "nothing was installed: report this to whoever built the bundle, with these lines"
         raise CheckError(
             f"{len(failed)} of {len(results)} checks failed",
             where=where,
-            remedy="nothing was installed: report this to whoever built the bundle, with these lines",
+            remedy="; ".join([remedy, *advice_on_places(results, "bundler install")]),
             problems=failed,
         )

@@ -10,11 +10,12 @@ packet and ask a question, and ends with CheckError where it does not catch both
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Optional, Protocol
 
 from bundler.core.digest import Digest
 from bundler.core.docker_api import EngineRefusedError
@@ -25,8 +26,14 @@ from bundler.installer.egress.control import require_control
 from bundler.installer.egress.holder_image import can_hold
 from bundler.installer.egress.listener import Listener
 from bundler.installer.egress.processes import Processes
+from bundler.installer.egress.python_hook.joining import with_places
+from bundler.installer.egress.python_hook.reports import Heard
+from bundler.installer.egress.python_hook.session import Hook, HookRefusedError, python_hook
 from bundler.installer.egress.wire import HOST_NAME, lay_wire
 from bundler.installer.engine import Engine, EngineFacts, Holder, RunResult, RunSpec
+
+#: For a process to become the holder's program.
+_BECOMES_WITHIN_S = 10.0
 
 
 class Watch(Protocol):
@@ -39,19 +46,24 @@ class Watch(Protocol):
 class _Tripwire:
     """Commands join the holder's name space, where the wire is."""
 
-    def __init__(self, engine: Engine, holder: Holder, listener: Listener) -> None:
+    def __init__(self, engine: Engine, holder: Holder, listener: Listener, hook: Optional[Hook]) -> None:
         self._engine = engine
         self._holder = holder
         self._listener = listener
+        self._hook = hook
 
     def run(self, image_id: Digest, spec: RunSpec) -> tuple[RunResult, NoEgress]:
-        result = self._engine.run(image_id, replace(spec, network=self._holder))
+        hooked = self._hook.hooked(image_id, spec) if self._hook else spec
+        result = self._engine.run(image_id, replace(hooked, network=self._holder))
+        heard = self._hook.collect(result.began) if self._hook else Heard()
         try:
-            return result, NoEgress(TRIPWIRE, attempts=self._listener.collect(result.began))
+            attempts = with_places(self._listener.collect(result.began), heard.places)
+            is_hooked = self._hook is not None
+            return result, NoEgress(TRIPWIRE, attempts=attempts, where_in_code=is_hooked, untold_calls=heard.untold)
         except OSError as error:
             raise CheckError(
                 f"the proof that nothing calls out was not done: its wire could not be read: {error}",
-                where=spec.command[0],
+                where=" ".join(spec.command[:1]) or "the image's own command",
                 remedy="run the same command again; look whether something else changes this host's networks now",
             ) from error
 
@@ -72,18 +84,33 @@ class _NotHere(Exception):  # noqa: N818 - nothing is wrong, only less can be pr
 
 
 @contextmanager
-def watching(engine: Engine, progress: Progress) -> Iterator[Watch]:
-    """A session of proof. Raises CheckError where the control is not caught, EngineError as the engine does."""
+def watching(engine: Engine, progress: Progress, *, where_in_code: bool = False) -> Iterator[Watch]:
+    """A session of proof. Raises CheckError where the control is not caught, EngineError as the engine does.
+
+    ``where_in_code`` hooks Python processes, so that attempts have places; where that cannot be, it is noted.
+    """
     with ExitStack() as stack:
         try:
             holder, listener = _listening(engine, stack)
         except _NotHere as error:
             progress.note(f"weaker proof that nothing calls out: {error}")
+            if where_in_code:
+                progress.note("where in the code is not looked for: nobody listens to attempts that it could explain")
             watch: Watch = _Unwatched(engine, str(error))
         else:
             require_control(engine, holder, listener)
-            watch = _Tripwire(engine, holder, listener)
+            hook = _hook(engine, holder, progress, stack) if where_in_code else None
+            watch = _Tripwire(engine, holder, listener, hook)
         yield watch
+
+
+def _hook(engine: Engine, holder: Holder, progress: Progress, stack: ExitStack) -> Optional[Hook]:
+    """The hook, until ``stack`` is closed; None, and a note, where it cannot be used."""
+    try:
+        return stack.enter_context(python_hook(engine, holder))
+    except HookRefusedError as error:
+        progress.note(f"where in the code is not looked for: {error}")
+        return None
 
 
 def _listening(engine: Engine, stack: ExitStack) -> tuple[Holder, Listener]:
@@ -116,9 +143,19 @@ def _hindrance(facts: EngineFacts) -> str:
 
 
 def is_here(holder: Holder) -> bool:
-    """Whether the process that the engine counts as ``pid`` is that process here."""
-    try:
-        command = Path("/proc", str(holder.pid), "cmdline").read_bytes()
-    except OSError:
-        return False
-    return command.rstrip(b"\0").rpartition(b"\0")[2] == holder.token.encode()
+    """Whether the process that the engine counts as ``pid`` is that process here.
+
+    An engine says that a container runs when its runtime is about to become the program; until then the process has
+    another command line, and on a busy host that takes its time.
+    """
+    deadline = time.monotonic() + _BECOMES_WITHIN_S
+    while True:
+        try:
+            command = Path("/proc", str(holder.pid), "cmdline").read_bytes()
+        except OSError:
+            return False
+        if command.rstrip(b"\0").rpartition(b"\0")[2] == holder.token.encode():
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)

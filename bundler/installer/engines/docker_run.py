@@ -25,8 +25,7 @@ def run(client: EngineClient, image_id: Digest, spec: RunSpec) -> RunResult:
     A command that is not there or not executable is a result, 127 or 126, as a shell has it.
     """
     config = {
-        "Entrypoint": list(spec.command),
-        "Cmd": [],
+        **({"Entrypoint": list(spec.command), "Cmd": []} if spec.command else {}),
         "Env": [f"{key}={value}" for key, value in spec.env.items()],
         "Healthcheck": {"Test": ["NONE"]},
         **({"User": spec.user} if spec.user is not None else {}),

@@ -16,7 +16,7 @@ from bundler.core.docker_api import EngineClient, EngineRefusedError, not_docker
 from bundler.core.docker_archive import docker_archive, oci_archive
 from bundler.core.errors import EngineError
 from bundler.core.oci import Image
-from bundler.installer.engine import CONTAINERD, GRAPH, HeldImage
+from bundler.installer.engine import CONTAINERD, GRAPH, HeldImage, ImageConfig
 
 _MANIFESTS_SINCE = (1, 47)
 _SNAPSHOTTER = "io.containerd.snapshotter.v1"
@@ -151,8 +151,15 @@ def inspect(client: EngineClient, name: str) -> Optional[HeldImage]:
         return None
     layers = (document.get("RootFS") or {}).get("Layers") or []
     return HeldImage(
-        _digest(document.get("Id"), client.address), tuple(_digest(text, client.address) for text in layers)
+        _digest(document.get("Id"), client.address),
+        tuple(_digest(text, client.address) for text in layers),
+        _config(document.get("Config") or {}),
     )
+
+
+def _config(document: Mapping[str, Any]) -> ImageConfig:
+    variables = dict(str(each).partition("=")[::2] for each in document.get("Env") or ())
+    return ImageConfig(str(document.get("User") or ""), variables, tuple(document.get("Volumes") or ()))
 
 
 def _digest(text: object, where: str) -> Digest:
