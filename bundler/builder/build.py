@@ -27,6 +27,7 @@ from bundler.builder.compress import Compression
 from bundler.builder.describe import created_time
 from bundler.builder.describe_checks import describe_checks
 from bundler.builder.engine_part import EnginePart, build_images
+from bundler.builder.golden_file import require_recorded_of
 from bundler.builder.images import BuildEngine, BuildOptions, request_of
 from bundler.builder.kit_writer import StagedKit
 from bundler.builder.lock import Lock
@@ -155,6 +156,7 @@ class _Build:
         step("resolve models and images")
         lock = self._lock()
         require_storable(self._recipe, lock)
+        require_recorded_of(self._recipe, lock)
         step("check disk space")
         self._require_space_for_models(lock)
         step("download models")
@@ -231,6 +233,7 @@ class _Build:
     def _fetch(self, lock: Lock) -> tuple[tuple[LocalModel, ...], Lock]:
         snapshots = self._supply.fetch(lock)
         lock = with_digests(lock, snapshots)
+        require_recorded_of(self._recipe, lock)
         if not self._settings.locked:
             keep_lock(self._recipe, lock)
         specs = {spec.name: spec for spec in self._recipe.models}

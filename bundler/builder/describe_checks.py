@@ -16,6 +16,7 @@ from bundler.builder.recipe_checks import (
     RunCheckSpec,
     ServeCheckSpec,
 )
+from bundler.builder.recipe_types import SHELL
 from bundler.core.checks import AnyCheck, GoldenCheck, LoadBudgetCheck, Peer, Question, RunCheck, ServeCheck
 from bundler.core.reference import Reference
 
@@ -38,8 +39,15 @@ def _describe(recipe: Recipe, check: CheckSpec) -> AnyCheck:
         return LoadBudgetCheck(**common, within_s=within_s, budget_s=budget_s)
     if isinstance(check, GoldenSpec):
         golden = read_golden(recipe.path_of(check.golden))
+        common["run"] = _taking_an_argument(check.run)
         return GoldenCheck(**common, within_s=check.within_s, golden=golden, tolerance=check.tolerance)
     return RunCheck(**common, within_s=check.within_s, expect=check.expect, forbid=check.forbid)
+
+
+def _taking_an_argument(command: tuple[str, ...]) -> tuple[str, ...]:
+    """A shell line finds the argument that is added in ``$1``, behind the shell's own name (POSIX, ``sh -c``)."""
+    shell = command[:2] == SHELL and len(command) == len(SHELL) + 1
+    return (*command, SHELL[0]) if shell else command
 
 
 def _serve(recipe: Recipe, check: ServeCheckSpec) -> ServeCheck:

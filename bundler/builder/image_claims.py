@@ -7,6 +7,7 @@ from pathlib import Path
 from bundler.builder.assemble import locked_tree
 from bundler.builder.describe import describe_model
 from bundler.builder.describe_checks import describe_checks
+from bundler.builder.golden_file import require_recorded_of
 from bundler.builder.recipe_file import load_recipe
 from bundler.builder.resolve import locked
 from bundler.core.bundle_manifest import BundledModel
@@ -23,10 +24,11 @@ def claims_of(directory: Path, reference: Reference) -> tuple[tuple[BundledModel
     """The models and the checks that the recipe in ``directory`` has for an image of that name.
 
     An image of another name than the recipe's is taken for its first application. Raises RecipeError where the recipe
-    or its lock is not usable.
+    or its lock is not usable, or outputs were recorded of another model.
     """
     recipe = load_recipe(directory)
     lock = locked(recipe)
+    require_recorded_of(recipe, lock)
     models = tuple(
         describe_model(spec, model, locked_tree(spec, model))
         for spec, model in zip(recipe.models, lock.models, strict=True)

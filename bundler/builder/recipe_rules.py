@@ -1,7 +1,8 @@
 """What no single value shows: names used twice, paths in each other's way, files that are not there.
 
 A rule takes each value that can be read from the draft by itself, so that a fault elsewhere in the recipe hides
-nothing. Rules about Dockerfiles stand in `recipe_dockerfiles`, those about sources of models in `recipe_model_rules`.
+nothing. Rules about Dockerfiles stand in `recipe_dockerfiles`, those about sources of models in `recipe_model_rules`,
+about files of checks in `recipe_check_rules`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pydantic import TypeAdapter
 
 from bundler.builder.payload import PayloadFault, expand
 from bundler.builder.recipe import ImageSpec, Location
+from bundler.builder.recipe_check_rules import check_problems
 from bundler.builder.recipe_dockerfiles import dockerfile_problems
 from bundler.builder.recipe_draft import EACH, Draft, Found
 from bundler.builder.recipe_model_rules import model_problems
@@ -41,6 +43,7 @@ def problems_of(draft: Draft) -> Iterator[Problem]:
     yield from _one_hub_cache(draft)
     yield from _outputs_apart(draft)
     yield from _checks_have_images(draft)
+    yield from check_problems(draft)
     yield from _payload_is_there(draft)
     yield from _archives_are_there(draft)
     yield from dockerfile_problems(draft)

@@ -22,7 +22,7 @@ _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _REPO_PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_SHELL = ("/bin/sh", "-c")
+SHELL = ("/bin/sh", "-c")
 # Engines mount over the first three in every container, and checks run with a tmpfs on the last.
 _MOUNTED_OVER = ("proc", "sys", "dev", "tmp")
 
@@ -97,7 +97,7 @@ def _tag(value: object) -> Reference:
 def _command(value: object) -> tuple[str, ...]:
     """A shell line becomes ``/bin/sh -c LINE``; a list stays the program and its arguments."""
     if isinstance(value, str) and value.strip():
-        return (*_SHELL, value)
+        return (*SHELL, value)
     if isinstance(value, (list, tuple)) and value and all(isinstance(part, str) for part in value) and value[0]:
         return tuple(value)
     remedy = "write a shell line, or a list such as [python, -m, service.selfcheck]; put numbers in quotes"

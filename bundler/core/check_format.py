@@ -5,6 +5,7 @@ Format: ``docs/bundle-format.md``, `checks[]`.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, Callable
 
@@ -12,6 +13,7 @@ from bundler.core.checks import (
     GOLDEN,
     KINDS,
     LOAD_BUDGET,
+    MAX_ARGUMENT_SIZE,
     METHODS,
     RUN,
     SERVE,
@@ -30,6 +32,8 @@ from bundler.core.json_fields import Fields
 
 HEADER_NAME = re.compile(r"[!#-'*+.0-9A-Z^_`a-z|~-]+")  # RFC 9110, 5.6.2: a token
 _HEADER_VALUE = re.compile(r"[^\r\n\0]*")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 HTTP_PATH = re.compile(r"/[\x21-\x7e]*")
 
 
@@ -59,6 +63,7 @@ def _render_own(check: AnyCheck) -> dict[str, Any]:
             "golden": {
                 "model": golden.model,
                 "commit": golden.commit,
+                "files": dict(golden.files),
                 "reference": golden.reference,
                 "inputs": list(golden.inputs),
                 "outputs": list(golden.outputs),
@@ -155,19 +160,40 @@ def _parse_load_budget(fields: Fields, common: dict[str, Any]) -> LoadBudgetChec
 
 
 def _parse_golden(fields: Fields, common: dict[str, Any]) -> GoldenCheck:
-    recorded = fields.object("golden")
-    inputs, outputs = recorded.values("inputs"), recorded.values("outputs")
-    if not inputs or len(inputs) != len(outputs):
-        raise recorded.refused("outputs", "should be one for each input")
+    golden = parse_golden(fields.object("golden"))
+    return GoldenCheck(**common, golden=golden, tolerance=fields.duration("tolerance"))
+
+
+def parse_golden(fields: Fields) -> Golden:
+    """Read recorded outputs, of a bundle or of a file; raises BundleError where they are not as described."""
     golden = Golden(
-        model=recorded.text("model"),
-        commit=recorded.optional_text("commit"),
-        reference=recorded.text("reference"),
-        inputs=tuple(inputs),
-        outputs=tuple(outputs),
+        model=fields.text("model"),
+        commit=fields.optional_text("commit", _COMMIT),
+        files=fields.texts_by_key("files") if fields.optional_object("files") else {},
+        reference=fields.text("reference"),
+        inputs=tuple(fields.values("inputs")),
+        outputs=tuple(fields.values("outputs")),
     )
-    tolerance = fields.duration("tolerance")
-    return GoldenCheck(**common, golden=golden, tolerance=tolerance)
+    if not all(_SHA256.fullmatch(digest) for digest in golden.files.values()):
+        raise fields.refused("files", "should be sha256 as 64 hexadecimal digits, by the path of each file")
+    if golden.commit is None and not golden.files:
+        raise fields.refused("commit", "neither a commit nor files: nobody can tell which model it is of")
+    if not golden.inputs or len(golden.inputs) != len(golden.outputs):
+        raise fields.refused("outputs", f"{len(golden.outputs)} for {len(golden.inputs)} inputs; each has one")
+    _require_finite(golden, fields)
+    return golden
+
+
+def _require_finite(golden: Golden, fields: Fields) -> None:
+    """Numbers that compare with nothing are in no recording, and the inputs are an argument of a command."""
+    try:
+        json.dumps(golden.outputs, allow_nan=False)
+        size = len(golden.argument)
+    except (ValueError, RecursionError) as error:
+        raise fields.refused("inputs or outputs", f"not of JSON's numbers, or nested too deeply: {error}") from error
+    if size > MAX_ARGUMENT_SIZE:
+        why = f"{size:,} bytes as an argument, each input twice; a command takes {MAX_ARGUMENT_SIZE:,}"
+        raise fields.refused("inputs", why)
 
 
 _PARSERS: dict[str, Callable[[Fields, dict[str, Any]], AnyCheck]] = {

@@ -9,6 +9,7 @@ form in ``bundle.json`` is `bundler.core.check_format`'s.
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from bundler.core.reference import Reference
 RUN, SERVE, LOAD_BUDGET, GOLDEN = "run", "serve", "load_budget", "golden"
 #: What a person's checks can be; ``models`` is derived from the lock.
 KINDS = (RUN, SERVE, LOAD_BUDGET, GOLDEN)
+#: One argument of a command in Linux, in bytes: execve(2), MAX_ARG_STRLEN less the zero at its end.
+MAX_ARGUMENT_SIZE = (128 << 10) - 1
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 _PEER = re.compile(r"(?:\[(?P<bracketed>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9_.-]+))(?::(?P<port>[0-9]{1,5}))?")
 
@@ -66,14 +69,25 @@ class Question:
 class Golden:
     """Inputs with the outputs that an independent reference recorded for them, both JSON values, in pairs.
 
-    ``reference`` says who recorded, ``model`` and ``commit`` of what; ``commit`` None where it has none.
+    ``reference`` says who recorded and how. Of what: ``model`` with ``commit``, or the sha256 (64 hexadecimal digits) of
+    some of its ``files`` by their paths; a commit that is not known is None.
     """
 
     model: str
     commit: Optional[str]
+    files: Mapping[str, str]
     reference: str
     inputs: tuple[Any, ...]
     outputs: tuple[Any, ...]
+
+    @property
+    def argument(self) -> str:
+        """Batches of inputs as the check's command gets them, JSON in ASCII: each input alone, then all together.
+
+        Raises ValueError for numbers that JSON has no form for, RecursionError for what is nested too deeply.
+        """
+        batches = [*([each] for each in self.inputs), self.inputs]
+        return json.dumps(batches, separators=(",", ":"), allow_nan=False)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from bundler.core.quiet import told_loud
 from bundler.core.reference import Reference
 from bundler.installer import receipts
 from bundler.installer.checks.models import check_models
-from bundler.installer.checks.running import run_checks, run_commands
+from bundler.installer.checks.running import paths_of, run_checks, run_commands
 from bundler.installer.checks.start import check_start
 from bundler.installer.engine import Engine
 from bundler.installer.host import Host
@@ -153,5 +153,6 @@ def check_image(
             return Checked(where, (started,))
         models = check_models(wanted.models, where, held.image_id, engine, progress)
         image_ids = {check.image: held.image_id for check in wanted.checks}
-        ran = run_commands(wanted.checks, image_ids, engine, progress, where_in_code=where_in_code)
+        files = dict.fromkeys(image_ids, paths_of(wanted.models))
+        ran = run_commands(wanted.checks, image_ids, engine, progress, model_files=files, where_in_code=where_in_code)
         return Checked(where, (*models, *ran))

@@ -90,6 +90,7 @@ class RunSpec:
 
     ``mounts`` are directories of this host by their paths in the container, read-only there: for rehearsals of images
     that do not hold their models yet. ``network`` is the holder whose network name space it joins, None for none.
+    ``stdout_apart``: its standard output is wanted by itself too.
     """
 
     command: tuple[str, ...]
@@ -98,19 +99,22 @@ class RunSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     mounts: Mapping[str, Path] = field(default_factory=dict)
     network: Optional[Holder] = None
+    stdout_apart: bool = False
 
 
 @dataclass(frozen=True)
 class RunResult:
     """How it ended: ``exit_code`` is None where the time ran out; ``output`` is the end of what it printed.
 
-    ``began`` is when it was started, by ``time.monotonic``.
+    ``began`` is when it was started, by ``time.monotonic``. ``stdout`` is the end of its standard output, without the
+    errors that may stand in the middle of a line of ``output``; empty unless it was wanted.
     """
 
     exit_code: Optional[int]
     output: str
     seconds: float
     began: float
+    stdout: str = ""
 
 
 class Container(Protocol):
@@ -157,6 +161,9 @@ class Engine(Protocol):
 
     def holder(self) -> AbstractContextManager[Holder]:
         """A container that holds an empty network name space; it and its image are removed when the block ends."""
+
+    def paused(self, image_id: Digest) -> AbstractContextManager[Holder]:
+        """A container of the image that runs nothing of it, in no network; removed when the block ends."""
 
     def forget(self, image_ids: Iterable[Digest]) -> None:
         """Remove images that have no name and that no container uses; those that are gone already are no error."""

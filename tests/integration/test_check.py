@@ -99,6 +99,35 @@ def test_any_image_is_checked_by_a_recipe(site: Site, tmp_path: Path) -> None:
     assert "the model's directory is missing" in done.stdout
 
 
+def test_the_models_of_any_image_leave_memory_for_a_cold_load(site: Site, tmp_path: Path) -> None:
+    kit = make_bundle(tmp_path)
+    site.install(kit)
+    recipe = write_recipe(tmp_path / "recipe", kit)
+    with (recipe / "recipe.yaml").open("a") as file:
+        file.write("  - { name: loads, load_budget: 2m, run: [/bin/cat, /app/models/tiny/config.json] }\n")
+    site.running.docker("tag", "bundler-test/service:1.0.0", "somebody/else:4")
+    for target in ("somebody/else:4", kit):
+        done = site.run("check", target, "--recipe", recipe, "--json")
+        assert done.returncode == 0, done.stderr
+        (results,) = json.loads(done.stdout).values()
+        assert results[-1]["name"] == "loads"
+        assert set(results[-1]["measured"]) == {"cold_s", "warm_s"}, results[-1]["detail"]
+
+
+def test_outputs_of_another_model_are_compared_with_no_image(site: Site, tmp_path: Path) -> None:
+    kit = make_bundle(tmp_path)
+    site.install(kit)
+    recipe = write_recipe(tmp_path / "recipe", kit)
+    golden = {"model": "tiny", "commit": "e" * 40, "reference": "r", "inputs": [1, 2], "outputs": [1, 2]}
+    (recipe / "golden.json").write_text(json.dumps(golden))
+    with (recipe / "recipe.yaml").open("a") as file:
+        file.write("  - { name: right, golden: golden.json, run: [x] }\n")
+    site.running.docker("tag", "bundler-test/service:1.0.0", "somebody/else:5")
+    done = site.run("check", "somebody/else:5", "--recipe", recipe)
+    assert done.returncode == 3
+    assert f"recorded for commit {'e' * 40} of tiny" in done.stderr
+
+
 def test_an_image_without_a_recipe_is_started_as_it_is_and_listened_to(site: Site) -> None:
     quiet = image(site, "bundler-test-quiet:1", {"Cmd": ["sleep", "60"], "Env": QUIET})
     done = site.run("check", quiet, "--watch", "1")

@@ -92,6 +92,14 @@ def test_the_host_has_no_network(shown: Shown, stage: Stage) -> None:
     assert "Network is unreachable" in step.log.read_text()
 
 
+def test_vectors_were_compared_and_loads_were_measured(shown: Shown) -> None:
+    document = json.loads((shown.built.kit / "papers" / "checks.json").read_text())
+    found = {check["name"]: check for check in document["checks"]}
+    assert 0 < found["vectors"]["measured"]["largest_difference"] < 1e-5
+    assert set(found["loads"]["measured"]) == {"cold_s", "warm_s"}, found["loads"]["detail"]
+    assert all(check["passed"] for check in found.values())
+
+
 # -- the service, as it serves
 
 _ASK = """

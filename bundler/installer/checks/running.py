@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Callable
 
-from bundler.core.bundle_manifest import BundleManifest
+from bundler.core.bundle_manifest import BundledModel, BundleManifest
 from bundler.core.check_result import CheckResult, advice_on_places
-from bundler.core.checks import AnyCheck, Check, RunCheck
+from bundler.core.checks import AnyCheck, Check, GoldenCheck, LoadBudgetCheck, RunCheck
 from bundler.core.digest import Digest
 from bundler.core.errors import CheckError, Problem
 from bundler.core.progress import Progress
 from bundler.core.reference import Reference
 from bundler.installer.checks.command import check_command
+from bundler.installer.checks.golden import check_golden
+from bundler.installer.checks.load_budget import check_load_budget
 from bundler.installer.checks.models import check_models
 from bundler.installer.checks.scene import Scene
 from bundler.installer.egress.watch import watching
@@ -24,8 +26,11 @@ from bundler.installer.engine import Engine, RunSpec
 
 #: No mounts and no variables: what installed images are checked with.
 _ALONE = RunSpec((), 0.0)
+_NO_FILES: Mapping[Reference, tuple[str, ...]] = {}
 _RUNNERS: dict[type[Check], Callable[[Any, Scene], CheckResult]] = {
     RunCheck: check_command,
+    LoadBudgetCheck: check_load_budget,
+    GoldenCheck: check_golden,
 }
 
 
@@ -45,7 +50,16 @@ def run_checks(
     for image in manifest.images:
         models = [manifest.model(name) for name in image.models]
         results += check_models(models, image.reference.familiar, image_ids[image.reference], engine, progress)
-    return (*results, *run_commands(manifest.checks, image_ids, engine, progress, where_in_code=where_in_code))
+    files = {image.reference: paths_of(map(manifest.model, image.models)) for image in manifest.images}
+    return (
+        *results,
+        *run_commands(manifest.checks, image_ids, engine, progress, model_files=files, where_in_code=where_in_code),
+    )
+
+
+def paths_of(models: Iterable[BundledModel]) -> tuple[str, ...]:
+    """The absolute paths of all files of models, in an image."""
+    return tuple(f"{model.path}/{file.path}" for model in models for file in model.files)
 
 
 def run_commands(
@@ -55,9 +69,12 @@ def run_commands(
     progress: Progress,
     surroundings: RunSpec = _ALONE,
     *,
+    model_files: Mapping[Reference, tuple[str, ...]] = _NO_FILES,
     where_in_code: bool = False,
 ) -> tuple[CheckResult, ...]:
     """The results of the recipe's checks; ``surroundings`` gives mounts, and variables below the checks' own.
+
+    ``model_files`` are the paths of model files in each image: `paths_of`.
 
     Raises CheckError where it could not be proved that attempts to call out are seen: `watching`.
     """
@@ -68,7 +85,9 @@ def run_commands(
     with watching(engine, progress, where_in_code=where_in_code) as watch:
         for check in wanted:
             progress.note(f"check {check.name}: {' '.join(check.run)[:100]}")
-            results.append(_RUNNERS[type(check)](check, Scene(engine, watch, image_ids[check.image], surroundings)))
+            files = model_files.get(check.image, ())
+            scene = Scene(engine, watch, image_ids[check.image], surroundings, files)
+            results.append(_RUNNERS[type(check)](check, scene))
     return tuple(results)
 
 

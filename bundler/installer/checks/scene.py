@@ -18,12 +18,16 @@ _SHOWN_OUTPUT = 400
 
 @dataclass(frozen=True)
 class Scene:
-    """An image in an engine, and who listens; ``surroundings`` gives mounts, and variables below the check's own."""
+    """An image in an engine, and who listens; ``surroundings`` gives mounts, and variables below the check's own.
+
+    ``model_files`` are the absolute paths of the files of all models in the image.
+    """
 
     engine: Engine
     watch: Watch
     image_id: Digest
     surroundings: RunSpec
+    model_files: tuple[str, ...] = ()
 
     def spec(self, check: AnyCheck, command: Optional[tuple[str, ...]] = None) -> RunSpec:
         """How the check's command, or another one in its place, is run."""
@@ -34,11 +38,14 @@ class Scene:
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen of a check: its faults, how long it took, what it printed, what it tried to reach."""
+    """What was seen of a check: its faults, how long it took, what it printed, what it tried to reach.
+
+    ``output`` is None where the faults say all that is to be told of it.
+    """
 
     faults: Sequence[str]
     seconds: float
-    output: str
+    output: Optional[str]
     no_egress: NoEgress
     measured: Mapping[str, float] = field(default_factory=dict)
     well: str = "as expected"
@@ -53,6 +60,8 @@ class Seen:
         )
 
 
-def _told_output(output: str) -> str:
+def _told_output(output: Optional[str]) -> str:
+    if output is None:
+        return ""
     text = " ".join(output.split())
     return f"; it printed: {text[-_SHOWN_OUTPUT:]}" if text else "; it printed nothing"

@@ -19,6 +19,7 @@ from bundler.installer.engines.docker_facts import platform_of, read_facts, read
 from bundler.installer.engines.docker_holder import held_open
 from bundler.installer.engines.docker_load import send_archive
 from bundler.installer.engines.docker_names import forget, point, take_away
+from bundler.installer.engines.docker_paused import paused
 from bundler.installer.engines.docker_run import run
 from bundler.installer.engines.docker_store import inspect, listed, store_of
 
@@ -116,6 +117,10 @@ class DockerEngine:
                 yield holder
         finally:
             forget(self._client, image_id)
+
+    def paused(self, image_id: Digest) -> AbstractContextManager[Holder]:
+        """A container of the image that runs nothing of it, in no network; removed when the block ends."""
+        return paused(self._client, image_id, self._platform())
 
     def forget(self, image_ids: Iterable[Digest]) -> None:
         """Remove images that have no name and that no container uses; those that are gone already are no error."""

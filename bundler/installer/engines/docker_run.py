@@ -37,7 +37,8 @@ def run(client: EngineClient, image_id: Digest, spec: RunSpec) -> RunResult:
             return RunResult(refused[0], refused[1], time.monotonic() - began, began)
         exit_code = _await(client, container_id, began + spec.timeout_s)
         seconds = time.monotonic() - began
-        return RunResult(exit_code, _output(client, container_id), seconds, began)
+        stdout = _output(client, container_id, errors=False) if spec.stdout_apart else ""
+        return RunResult(exit_code, _output(client, container_id), seconds, began, stdout)
 
 
 def _host_config(spec: RunSpec) -> dict[str, object]:
@@ -106,9 +107,9 @@ def _kill(client: EngineClient, container_id: str) -> None:
     client.ask("POST", f"/containers/{container_id}/wait")
 
 
-def _output(client: EngineClient, container_id: str) -> str:
+def _output(client: EngineClient, container_id: str, *, errors: bool = True) -> str:
     """The last ``MAX_OUTPUT_SIZE`` bytes of its output and errors, in the order in which the engine received them."""
-    params = {"stdout": "1", "stderr": "1"}
+    params = {"stdout": "1", "stderr": "1" if errors else "0"}
     answer = client.ask("GET", f"/containers/{container_id}/logs", params=params, stream=True)
     tail = bytearray()
     try:

@@ -78,3 +78,23 @@ def test_what_the_reader_takes_the_schema_takes(document: dict[str, Any], value:
         if accepted_by_reader(other) and not VALIDATOR.is_valid(other):
             # The reader compares these with the layers and images of the tar, beyond their form.
             assert place[-1] in {"kind", "model"}, (place, value)
+
+
+_COMMON = {"name": "c", "image": "docker.io/library/a:1", "run": ["x"], "within_s": 1.0, "user": None, "env": {}}
+_GOLDEN = {"model": "m", "commit": "c" * 40, "files": {"w": "0" * 64}, "reference": "r", "inputs": [1], "outputs": [2]}
+_KINDS = (
+    {"kind": "load_budget", **_COMMON, "budget_s": 3.0},
+    {"kind": "golden", **_COMMON, "tolerance": 0.0, "golden": _GOLDEN},
+)
+
+
+@pytest.mark.parametrize("check", _KINDS, ids=lambda check: check["kind"])
+@pytest.mark.parametrize("value", [None, True, -1, 0, 1.5, "", "c" * 40, {}, [1], {"a": 1}, {"a": "0" * 64}])
+def test_reader_and_schema_agree_on_checks_of_other_kinds(document: dict[str, Any], check: Any, value: Any) -> None:
+    whole = changed(document, ("checks",), [check])
+    VALIDATOR.validate(whole)
+    assert accepted_by_reader(whole)
+    inside = [place for place in places(whole) if place[:2] == ("checks", 0)]
+    for place in inside:
+        other = changed(whole, place, value)
+        assert VALIDATOR.is_valid(other) == accepted_by_reader(other), (place, value)
