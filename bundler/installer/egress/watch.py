@@ -2,6 +2,7 @@
 
     with watching(engine, progress) as watch:      # the name space, the wire, and the control, once
         result, no_egress = watch.run(image_id, spec)
+        with watch.started(image_id, spec) as service: ...
 
 What is caught is worth something only where catching works. So each session first lets a container of its own send a
 packet and ask a question, and ends with CheckError where it does not catch both.
@@ -12,8 +13,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +28,7 @@ from bundler.installer.egress.control import require_control
 from bundler.installer.egress.holder_image import can_hold
 from bundler.installer.egress.listener import Listener
 from bundler.installer.egress.processes import Processes
+from bundler.installer.egress.service import Service
 from bundler.installer.egress.wire import HOST_NAME, lay_wire
 from bundler.installer.engine import Engine, EngineFacts, Holder, RunResult, RunSpec
 
@@ -39,6 +42,9 @@ class Watch(Protocol):
     def run(self, image_id: Digest, spec: RunSpec) -> tuple[RunResult, NoEgress]:
         """Run the command of ``spec``; raises EngineError where it cannot be run, CheckError where nobody listened."""
 
+    def started(self, image_id: Digest, spec: RunSpec) -> AbstractContextManager[Service]:
+        """The same command while it runs, so that it can be asked; removed when the block ends."""
+
 
 class _Tripwire:
     """Commands join the holder's name space, where the wire is."""
@@ -50,8 +56,18 @@ class _Tripwire:
 
     def run(self, image_id: Digest, spec: RunSpec) -> tuple[RunResult, NoEgress]:
         result = self._engine.run(image_id, replace(spec, network=self._holder))
+        return result, self._collected(result.began, spec)
+
+    @contextmanager
+    def started(self, image_id: Digest, spec: RunSpec) -> Iterator[Service]:
+        holder = self._holder
+        with self._engine.started(image_id, replace(spec, network=holder)) as running:
+            collect = partial(self._collected, running.began, spec)
+            yield Service(self._engine, running, holder, holder.image_id, collect)
+
+    def _collected(self, began: float, spec: RunSpec) -> NoEgress:
         try:
-            return result, NoEgress(TRIPWIRE, attempts=self._listener.collect(result.began))
+            return NoEgress(TRIPWIRE, attempts=self._listener.collect(began))
         except OSError as error:
             raise CheckError(
                 f"the proof that nothing calls out was not done: its wire could not be read: {error}",
@@ -68,7 +84,15 @@ class _Unwatched:
         self._why = why
 
     def run(self, image_id: Digest, spec: RunSpec) -> tuple[RunResult, NoEgress]:
-        return self._engine.run(image_id, spec), NoEgress(WEAKER, self._why)
+        return self._engine.run(image_id, spec), self._unknown()
+
+    @contextmanager
+    def started(self, image_id: Digest, spec: RunSpec) -> Iterator[Service]:
+        with self._engine.helpers() as helpers, self._engine.started(image_id, spec) as running:
+            yield Service(self._engine, running, running, helpers, self._unknown)
+
+    def _unknown(self) -> NoEgress:
+        return NoEgress(WEAKER, self._why)
 
 
 class _NotHere(Exception):  # noqa: N818 - nothing is wrong, only less can be proved
