@@ -20,11 +20,15 @@ class GarbledAnswerError(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer; the body is read as UTF-8, with a sign in the place of what is none."""
+    """An answer; the body is read as UTF-8, with a sign in the place of what is none.
+
+    ``says_its_end``: its own form tells that nothing of it is missing; else only the end of the connection does.
+    """
 
     status: int
     reason: str
     body: str
+    says_its_end: bool
 
 
 def render_request(question: Question, port: int) -> str:
@@ -51,12 +55,13 @@ def read_answer(content: bytes, method: str) -> Answer:
     try:
         response = http.client.HTTPResponse(cast("socket.socket", _Received(content)), method=method)
         response.begin()
+        says_its_end = response.chunked or response.length is not None
         body = response.read()
     except http.client.IncompleteRead as error:
         raise GarbledAnswerError(f"its body was cut off after {len(error.partial)} bytes") from error
     except (http.client.HTTPException, ValueError, OverflowError) as error:
         raise GarbledAnswerError(f"it is no HTTP: {type(error).__name__}: {readable(str(error), 80)}") from error
-    return Answer(response.status, readable(response.reason, 80), body.decode(errors="replace"))
+    return Answer(response.status, readable(response.reason, 80), body.decode(errors="replace"), says_its_end)
 
 
 def readable(text: str, longest: int) -> str:

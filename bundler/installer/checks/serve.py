@@ -16,7 +16,7 @@ from bundler.core.errors import EngineError
 from bundler.installer.checks.http_answer import GarbledAnswerError, read_answer, readable, render_request
 from bundler.installer.checks.patterns import pattern_faults
 from bundler.installer.checks.scene import Scene, Seen
-from bundler.installer.egress.asker_program import CONNECTED, LONGEST_ANSWER, TOO_LONG
+from bundler.installer.egress.asker_program import CONNECTED, LONGEST_ANSWER, TOO_LONG, decoded
 from bundler.installer.egress.service import Service, ServiceEndedError
 from bundler.installer.engine import Running
 
@@ -25,7 +25,7 @@ _WATCH_POLL_S = 0.25
 #: Between a wrong answer and the next question.
 _PAUSE_S = 0.5
 #: For what a service does at its end.
-_GRACE_S = 3.0
+_GRACE_S = 2.0
 _SHOWN_ANSWER = 200
 _TOO_LONG = f"its answer is longer than {LONGEST_ANSWER} bytes"
 #: An engine may know that a container's process is gone before it says so.
@@ -80,7 +80,7 @@ class _Asking:
         try:
             while True:
                 printed, ended = self._once(deadline)
-                faults = self._faults(printed, whole=ended == 0) if ended != TOO_LONG else [_TOO_LONG]
+                faults = [_TOO_LONG] if ended == TOO_LONG else self._faults(printed, closed=ended == 0)
                 if not faults:
                     return []
                 if ended is None:
@@ -120,18 +120,19 @@ class _Asking:
             remedy="run the same command again; look into the engine's log (journalctl -u docker)",
         )
 
-    def _faults(self, printed: bytes, *, whole: bool) -> list[str]:
-        """What is wrong with an answer; ``whole``: the asker ended it with a line's end of its own."""
+    def _faults(self, printed: bytes, *, closed: bool) -> list[str]:
+        """What is wrong with an answer; ``closed``: the service closed the connection behind it."""
         if not printed.startswith(CONNECTED):
             return [self._told_silence(printed)]
         question = self.check.question
         if question is None:
             return []
-        content = printed[len(CONNECTED) : -1 if whole else None]
         try:
-            answer = read_answer(content, question.method)
-        except GarbledAnswerError as error:
+            answer = read_answer(decoded(printed[len(CONNECTED) :]), question.method)
+        except (GarbledAnswerError, ValueError) as error:
             return [f"its answer cannot be read: {error}"]
+        if not (closed or answer.says_its_end):
+            return [self._told_silence(printed)]
         shown = readable(answer.body, _SHOWN_ANSWER)
         if answer.status != self.check.status:
             return [f"answered {answer.status} {answer.reason}, not {self.check.status}: {shown}"]
