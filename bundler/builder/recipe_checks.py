@@ -27,6 +27,7 @@ from bundler.builder.recipe_types import (
     VariableName,
     fault,
 )
+from bundler.core.checks import Question
 
 DEFAULT_WITHIN_S = 60.0
 DEFAULT_BUDGET_S = 10.0
@@ -81,6 +82,22 @@ class ServeCheckSpec(_AnyCheck):
         if self.ask is None and (self.expect or self.forbid):
             raise fault("patterns are for an answer, and nothing is asked", "add `ask: /PATH`")
         return self
+
+    @model_validator(mode="after")
+    def _can_be_sent(self) -> ServeCheckSpec:
+        if self.question is not None and self.question.fault:
+            raise fault(f"the request cannot be sent: {self.question.fault}", "write a shorter one, of text alone")
+        return self
+
+    @property
+    def question(self) -> Question | None:
+        """What is asked; None where the port is enough."""
+        if self.ask is None:
+            return None
+        if isinstance(self.ask, str):
+            return Question("GET", self.ask, {}, None)
+        method = self.ask.method or ("GET" if self.ask.body is None else "POST")
+        return Question(method, self.ask.path, dict(self.ask.headers), self.ask.body)
 
 
 class LoadBudgetSpec(_AnyCheck):
