@@ -65,6 +65,17 @@ def told_proofs(results: Iterable[CheckResult]) -> tuple[str, ...]:
     return tuple(_told(proof, why, count) for (proof, why), count in counts.items())
 
 
+def told_remarks(results: Iterable[CheckResult]) -> tuple[str, ...]:
+    """What a table of results leaves out, a line each: why one did not pass, and calls that its check allows."""
+    lines = []
+    for result in results:
+        if not result.passed:
+            lines.append(f"{result.name}: {result.detail}")
+        for attempt in result.no_egress.allowed if result.no_egress else ():
+            lines.append(f"{result.name}: allowed: {attempt.told}")
+    return tuple(lines)
+
+
 def _told(proof: str, why: str, count: int) -> str:
     checks = "1 check" if count == 1 else f"{count} checks"
     if proof == TRIPWIRE:
