@@ -65,12 +65,22 @@ class AskSpec(Part):
     body: str | None = Field(default=None, description='What is sent, such as \'{"input": "hello"}\'.')
 
 
+def _kind_of_question(value: object) -> str:
+    return "<request>" if isinstance(value, (Mapping, AskSpec)) else "<path>"
+
+
+Asked = Annotated[
+    Union[Annotated[HttpPath, UnionTag("<path>")], Annotated[AskSpec, UnionTag("<request>")]],
+    Discriminator(_kind_of_question),
+]
+
+
 class ServeCheckSpec(_AnyCheck):
     """A service that is started as in production, asked, and listened to."""
 
     port: int = Field(alias="serve", ge=1, le=65535, description="Port that the service listens on.")
     run: Command | None = Field(default=None, description="Command in place of the image's own.")
-    ask: HttpPath | AskSpec | None = Field(default=None, description="HTTP path to ask, or a request.")
+    ask: Asked | None = Field(default=None, description="HTTP path to ask, or a request.")
     status: int = Field(default=200, ge=100, le=599, description="HTTP status of the right answer.")
     within_s: Seconds = Field(default=DEFAULT_WITHIN_S, alias="within", description="Until the right answer.")
     expect: Patterns = Field(default=(), description="Regular expressions that the answer must hold.")

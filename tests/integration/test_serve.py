@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 
 import pytest
@@ -267,3 +271,31 @@ def test_every_engine_starts_the_images_own_command(any_engine: RunningEngine) -
     assert "asked for a.example" in leaky.detail
     assert after == standing
     assert any_engine.docker("ps", "--all", "--quiet").split() == []
+
+
+_SESSION = """
+import sys
+from bundler.core.digest import Digest
+from bundler.core.docker_api import connect
+from bundler.installer.engines.docker import DockerEngine
+from tests.support.calling_out import sh
+from tests.support.serving import check, run_services
+engine = DockerEngine(connect(sys.argv[1]))
+run_services(engine, Digest.parse(sys.argv[2]), check("waits", sh("sleep 300"), within_s=300.0))
+"""
+
+
+def test_what_a_killed_check_leaves_is_removed_by_the_next(caller: Place, docker20: RunningEngine) -> None:
+    engine, image_id = caller
+    standing = ids_of(docker20)
+    argv = [sys.executable, "-c", _SESSION, docker20.base_url, str(image_id)]
+    process = subprocess.Popen(argv, env={**os.environ, "PYTHONPATH": os.pathsep.join([".", "scripts"])})
+    deadline = time.monotonic() + 60
+    while "/bundler-asker" not in docker20.docker("ps", "--no-trunc") and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert len(docker20.docker("ps", "--quiet").split()) == 3  # the holder, the service, and who asks it
+    assert engine.remove_leftovers() == 3
+    assert docker20.docker("ps", "--all", "--quiet").split() == []
+    assert ids_of(docker20) == standing

@@ -85,9 +85,10 @@ class _Asking:
                     return []
                 if ended is None:
                     return self._told_late(last or [self._told_silence(printed)])
+                if printed != CONNECTED or not last:  # a connection that is closed at once says less than an answer
+                    last = faults
                 if time.monotonic() + _PAUSE_S >= deadline:
-                    return self._told_late(faults)
-                last = faults
+                    return self._told_late(last)
                 time.sleep(_PAUSE_S)
         except ServiceEndedError:
             return [f"ended by itself with code {self.service.running.exit_code()} before the right answer", *last]
