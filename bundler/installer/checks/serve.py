@@ -84,7 +84,7 @@ class _Asking:
                 if not faults:
                     return []
                 if ended is None:
-                    return self._told_late(last or [self._told_silence(printed)])
+                    return self._told_late(last or faults)
                 if printed != CONNECTED or not last:  # a connection that is closed at once says less than an answer
                     last = faults
                 if time.monotonic() + _PAUSE_S >= deadline:
@@ -95,12 +95,6 @@ class _Asking:
 
     def _told_late(self, faults: list[str]) -> list[str]:
         return [f"no right answer within {self.check.within_s:g} s", *faults]
-
-    def _told_silence(self, printed: bytes) -> str:
-        if not printed.startswith(CONNECTED):
-            return f"port {self.check.port} took no connection"
-        came = printed[len(CONNECTED) :]
-        return "its answer did not end" if came else f"port {self.check.port} took a connection and gave no answer"
 
     def _once(self, deadline: float) -> tuple[bytes, Optional[int]]:
         """What the asker printed and how it ended; None where the time was over first and it was killed."""
@@ -124,16 +118,21 @@ class _Asking:
     def _faults(self, printed: bytes, *, closed: bool) -> list[str]:
         """What is wrong with an answer; ``closed``: the service closed the connection behind it."""
         if not printed.startswith(CONNECTED):
-            return [self._told_silence(printed)]
+            return [f"port {self.check.port} took no connection"]
         question = self.check.question
         if question is None:
             return []
+        if printed == CONNECTED and not closed:
+            return [f"port {self.check.port} took a connection and gave no answer"]
+        return self._faults_of_answer(printed, question.method, closed=closed)
+
+    def _faults_of_answer(self, printed: bytes, method: str, *, closed: bool) -> list[str]:
         try:
-            answer = read_answer(decoded(printed[len(CONNECTED) :]), question.method)
+            answer = read_answer(decoded(printed[len(CONNECTED) :]), method)
         except (GarbledAnswerError, ValueError) as error:
             return [f"its answer cannot be read: {error}"]
         if not (closed or answer.says_its_end):
-            return [self._told_silence(printed)]
+            return ["its answer did not end"]
         shown = readable(answer.body, _SHOWN_ANSWER)
         if answer.status != self.check.status:
             return [f"answered {answer.status} {answer.reason}, not {self.check.status}: {shown}"]
