@@ -29,6 +29,9 @@ from testbed.engines import (
 )
 from testbed.netns import Network, isolated
 from testbed.registry import registry as running_registry
+from tests.support.egress_table import EGRESS
+from tests.support.fault_table import FAULTS
+from tests.support.printed_tables import print_tables
 
 ENGINES = ("docker20", "docker26", "docker26_containerd", "docker28", "docker28_containerd")
 NEEDS_ENGINE = frozenset((*ENGINES, "any_engine", "start_engine", "isolated_host", "busybox"))
@@ -67,6 +70,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if NEEDS_ENGINE.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.engine)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The tables that tests noted rows of."""
+    print_tables((FAULTS, EGRESS), terminalreporter)
 
 
 @contextlib.contextmanager

@@ -45,7 +45,7 @@ from bundler.builder.steps import Steps
 from bundler.builder.supply import DownloadSettings, ModelSupply
 from bundler.builder.writer import BundleWriter
 from bundler.core.bundle_manifest import BundleManifest, kit_title
-from bundler.core.check_result import CheckResult
+from bundler.core.check_result import CheckResult, advice_on_places
 from bundler.core.checks import AnyCheck
 from bundler.core.digest import Digest
 from bundler.core.docker_api import EngineClient
@@ -276,10 +276,11 @@ class _Build:
 def _passed(results: tuple[CheckResult, ...], name: str) -> tuple[CheckResult, ...]:
     failed = [Problem(f"check {result.name}", result.detail) for result in results if result.failed]
     if failed:
+        remedy = "mend the service or the check, then build again: what was fetched and built is kept"
         raise CheckError(
             f"{len(failed)} of {len(results)} checks failed in the rehearsal, so no kit was written",
             where=name,
-            remedy="mend the service or the check, then build again: what was fetched and built is kept",
+            remedy="; ".join([remedy, *advice_on_places(results, "bundler build")]),
             problems=failed,
         )
     return results

@@ -18,7 +18,7 @@ from bundler.builder.supply import DownloadSettings
 from bundler.cli.build_arguments import build_arg_option, pairs
 from bundler.cli.download_options import download_options
 from bundler.cli.fetch import plan_as_object, render_plan
-from bundler.cli.installer_options import json_option, lock_timeout_option, progress_option
+from bundler.cli.installer_options import json_option, lock_timeout_option, progress_option, where_in_code_option
 from bundler.cli.progress import make_progress
 from bundler.cli.rehearse import EngineRehearsal
 from bundler.cli.tables import human_size, human_time, table
@@ -49,6 +49,7 @@ from bundler.core.errors import UsageError
     show_default=True,
     help="Prove the kit in this engine without a network before it gets its name.",
 )
+@where_in_code_option
 @click.option("--load", is_flag=True, help="Bring the composed images into this engine under their names.")
 @click.option("--host", metavar="URL", help="The engine [DOCKER_HOST, the context, the local socket].")
 @lock_timeout_option("another build of this name")
@@ -68,6 +69,7 @@ def build(  # one parameter for each option
     no_cache: bool,
     level: int,
     rehearse: str,
+    where_in_code: bool,
     load: bool,
     host: str | None,
     lock_timeout_s: float,
@@ -101,7 +103,7 @@ def build(  # one parameter for each option
         lock_timeout_s=lock_timeout_s,
         engine=options,
     )
-    rehearsal = EngineRehearsal(host, cache.rehearsals)
+    rehearsal = EngineRehearsal(host, cache.rehearsals, where_in_code=where_in_code)
     report = build_kit(recipe, settings, connect(host), rehearsal, progress)
     if load:
         rehearsal.load(report.kit, progress)

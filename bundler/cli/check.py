@@ -10,10 +10,17 @@ from typing import Any, Optional
 
 import click
 
-from bundler.cli.installer_options import host_options, json_option, make_engine, make_host, progress_option
+from bundler.cli.installer_options import (
+    host_options,
+    json_option,
+    make_engine,
+    make_host,
+    progress_option,
+    where_in_code_option,
+)
 from bundler.cli.progress import make_progress
 from bundler.cli.tables import human_time, table
-from bundler.core.check_result import told_proofs, told_remarks
+from bundler.core.check_result import advice_on_places, told_proofs, told_remarks
 from bundler.core.errors import CheckError, PreconditionError, UsageError
 from bundler.core.progress import Progress
 from bundler.core.reference import Reference
@@ -40,6 +47,7 @@ _KITS = "checked-kits"
     metavar="SECONDS",
     help="How long to listen to an image that nobody wrote checks for [10].",
 )
+@where_in_code_option
 @host_options
 @json_option
 @progress_option
@@ -47,6 +55,7 @@ def check(
     target: Optional[str],
     recipe: Optional[Path],
     watch_s: float,
+    where_in_code: bool,
     url: Optional[str],
     state_dir: Optional[Path],
     lock_timeout_s: float,
@@ -60,24 +69,32 @@ def check(
     listened to. Exit code 9 where something fails.
     """
     host = make_host(state_dir, lock_timeout_s)
-    checked = _checked(target, recipe, watch_s, make_engine(url), host, make_progress(mode))
+    checked = _checked(target, recipe, watch_s, where_in_code, make_engine(url), host, make_progress(mode))
     if as_json:
         results = {each.title: [result.to_json() for result in each.results] for each in checked}
         click.echo(json.dumps(results, ensure_ascii=False))
     else:
         click.echo("\n\n".join(_as_text(each) for each in checked))
+        for advice in advice_on_places([result for each in checked for result in each.results], "bundler check"):
+            click.echo(advice)
     failed = any(result.failed for each in checked for result in each.results)
     return CheckError.exit_code if failed else 0
 
 
 def _checked(
-    target: Optional[str], recipe: Optional[Path], watch_s: float, engine: Engine, host: Host, progress: Progress
+    target: Optional[str],
+    recipe: Optional[Path],
+    watch_s: float,
+    where_in_code: bool,
+    engine: Engine,
+    host: Host,
+    progress: Progress,
 ) -> tuple[Checked, ...]:
     """What ``target`` is, is seen in this order: a path that is there, an installed bundle, an image."""
     if target is not None and Path(target).exists():
         own = Host(host.state / _KITS, host.policy, host.lock_timeout_s)
         checks = _claims().checks_of(recipe) if recipe else None
-        return (check_kit(Path(target), checks, engine, own, progress),)
+        return (check_kit(Path(target), checks, engine, own, progress, where_in_code=where_in_code),)
     if target is None or is_installed(target, engine, host):
         if recipe is not None:
             raise UsageError(
@@ -85,10 +102,10 @@ def _checked(
                 where="--recipe",
                 remedy="name a kit or an image with it; or leave it out",
             )
-        return check_installed(target, engine, host, progress)
+        return check_installed(target, engine, host, progress, where_in_code=where_in_code)
     reference = _reference(target)
     wanted = Wanted(*_claims().claims_of(recipe, reference)) if recipe else None
-    return (check_image(reference, wanted, watch_s, engine, host, progress),)
+    return (check_image(reference, wanted, watch_s, engine, host, progress, where_in_code=where_in_code),)
 
 
 def _reference(target: str) -> Reference:

@@ -15,6 +15,7 @@ from bundler.cli.installer_options import (
     make_engine,
     make_host,
     progress_option,
+    where_in_code_option,
 )
 from bundler.cli.progress import make_progress
 from bundler.cli.tables import human_time, table
@@ -36,6 +37,7 @@ from bundler.installer.install import undo as undo_installs
 @click.option("--read-all", is_flag=True, help="Read layers too that the engine holds already and need not be sent.")
 @click.option("--undo", is_flag=True, help="Remove what an interrupted install left in the engine, and nothing else.")
 @click.option("--force", is_flag=True, help="Replace payload files that stand in the way and differ.")
+@where_in_code_option
 @host_options
 @json_option
 @progress_option
@@ -45,6 +47,7 @@ def install(
     read_all: bool,
     undo: bool,
     force: bool,
+    where_in_code: bool,
     url: Optional[str],
     state_dir: Optional[Path],
     lock_timeout_s: float,
@@ -67,7 +70,7 @@ def install(
     progress = make_progress(mode)
     if undo:
         return _show_undone(undo_installs(kit, engine, host, progress), as_json=as_json)
-    outcome = install_kit(kit, engine, host, InstallOptions(into, read_all, force), progress)
+    outcome = install_kit(kit, engine, host, InstallOptions(into, read_all, force, where_in_code), progress)
     _show(outcome, as_json=as_json)
     return 0
 

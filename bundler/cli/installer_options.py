@@ -33,6 +33,16 @@ def progress_option(command: Command) -> Command:
     return option(command)
 
 
+def where_in_code_option(command: Command) -> Command:
+    """``--where-in-code``."""
+    option = click.option(
+        "--where-in-code",
+        is_flag=True,
+        help="Tell file and line of what Python processes of checks try to reach; they get another PYTHONPATH for it.",
+    )
+    return option(command)
+
+
 def lock_timeout_option(whom: str) -> Callable[[Command], Command]:
     """``--lock-timeout SECONDS``; ``whom`` is waited for."""
     return click.option(

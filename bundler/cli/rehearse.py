@@ -19,12 +19,14 @@ from bundler.installer.rehearse import clear, load_named, rehearse, rehearse_mou
 class EngineRehearsal:
     """The installer's steps in the engine at ``url``, for the builder (``builder.build.Rehearsal``).
 
-    ``state`` keeps the journal, so that the next build removes what a killed one left.
+    ``state`` keeps the journal, so that the next build removes what a killed one left. ``where_in_code`` hooks Python
+    processes of checks.
     """
 
-    def __init__(self, url: str | None, state: Path) -> None:
+    def __init__(self, url: str | None, state: Path, *, where_in_code: bool = False) -> None:
         self._url = url
         self._state = state
+        self._where_in_code = where_in_code
 
     def store(self) -> StorePlace | None:
         """Where the engine stores images; None for one whose disk is not seen from here."""
@@ -39,7 +41,7 @@ class EngineRehearsal:
 
     def full(self, kit: Path, progress: Progress) -> tuple[CheckResult, ...]:
         """Load, prove and check the kit without a name, and leave no trace of it."""
-        return rehearse(kit, make_engine(self._url), self._state, progress)
+        return rehearse(kit, make_engine(self._url), self._state, progress, where_in_code=self._where_in_code)
 
     def mounted(
         self,
@@ -51,7 +53,8 @@ class EngineRehearsal:
     ) -> tuple[CheckResult, ...]:
         """Run the checks in images as the engine built them, with the models mounted."""
         surroundings = RunSpec((), 0.0, env=env, mounts=mounts)
-        return rehearse_mounted(checks, image_ids, make_engine(self._url), surroundings, progress)
+        engine = make_engine(self._url)
+        return rehearse_mounted(checks, image_ids, engine, surroundings, progress, where_in_code=self._where_in_code)
 
     def load(self, kit: Path, progress: Progress) -> tuple[Reference, ...]:
         """Bring the kit's images into the engine under their names."""

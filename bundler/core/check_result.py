@@ -57,12 +57,12 @@ class CheckResult:
 
 def told_proofs(results: Iterable[CheckResult]) -> tuple[str, ...]:
     """Which proof stands behind these results, a line for each kind and reason; none where no command ran."""
-    counts: dict[tuple[str, str], int] = {}
+    counts: dict[tuple[str, str, bool], int] = {}
     for result in results:
         if result.no_egress:
-            key = (result.no_egress.proof, result.no_egress.why)
+            key = (result.no_egress.proof, result.no_egress.why, result.no_egress.where_in_code)
             counts[key] = counts.get(key, 0) + 1
-    return tuple(_told(proof, why, count) for (proof, why), count in counts.items())
+    return tuple(_told(proof, why, count, hooked=hooked) for (proof, why, hooked), count in counts.items())
 
 
 def told_remarks(results: Iterable[CheckResult]) -> tuple[str, ...]:
@@ -76,8 +76,17 @@ def told_remarks(results: Iterable[CheckResult]) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _told(proof: str, why: str, count: int) -> str:
+def advice_on_places(results: Iterable[CheckResult], command: str) -> tuple[str, ...]:
+    """How to learn where in the code attempts of Python processes are: one line, none where nothing more can be learnt."""
+    seen = [result.no_egress for result in results if result.no_egress and not result.no_egress.where_in_code]
+    if not any(attempt.is_python for no_egress in seen for attempt in no_egress.attempts):
+        return ()
+    return (f"`{command} --where-in-code` tells file and line of what Python processes try",)
+
+
+def _told(proof: str, why: str, count: int, *, hooked: bool) -> str:
     checks = "1 check" if count == 1 else f"{count} checks"
     if proof == TRIPWIRE:
-        return f"calling out: {checks} listened to, after a packet and a question sent on purpose were caught"
+        hook = "; Python processes ran with a hook that tells their lines (--where-in-code)" if hooked else ""
+        return f"calling out: {checks} listened to, after a packet and a question sent on purpose were caught{hook}"
     return f"calling out: weaker proof for {checks}, which had no network, but nobody listened: {why}"

@@ -7,17 +7,21 @@ nothing got out, and whether anything tried is not known.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 from bundler.core.checks import Peer
+from bundler.core.code_place import CodePlace, parse_code_place
 from bundler.core.json_fields import Fields
 
 TRIPWIRE, WEAKER = "tripwire", "weaker"
 PROOFS = (TRIPWIRE, WEAKER)
 NOT_TOLD = "not told"
-_SHOWN = 5
+_SHOWN, _SHOWN_PLACES = 5, 3
+#: How command lines of Python begin; those of servers that give themselves a title too.
+_PYTHON = re.compile(r"(?:\S*/)?(?:python|pypy|gunicorn|uvicorn|celery)")
 
 #: What a name that was asked for, or its parent, speaks of.
 _BY_NAME = {
@@ -55,6 +59,7 @@ class Attempt:
 
     ``protocol`` is ``TCP``, ``UDP``, ``DNS``, ``QUIC``, ``ICMP``, ``ICMPv6`` or the number of another one; ``name`` and
     ``question`` are those of a DNS question; ``after_s`` is the time of the first one since the start of the check.
+    ``places`` are the calls in Python's code that led to it, where a hook looked and saw them.
     """
 
     protocol: str
@@ -65,6 +70,12 @@ class Attempt:
     after_s: float
     count: int
     processes: tuple[str, ...]
+    places: tuple[CodePlace, ...] = ()
+
+    @property
+    def is_python(self) -> bool:
+        """Whether a process that sent it runs Python, as far as its command line tells."""
+        return any(_PYTHON.match(process) for process in self.processes)
 
     @property
     def meaning(self) -> str:
@@ -90,8 +101,14 @@ class Attempt:
             what = f"{self.protocol} to {self.address}{port}"
         times = "once" if self.count == 1 else f"{self.count} times"
         who = ", ".join(self.processes) or f"process {NOT_TOLD}"
+        where = self._told_places()
         meaning = f": {self.meaning}" if self.meaning else ""
-        return f"{what}, {times}, first after {self.after_s:.2f} s, by {who}{meaning}"
+        return f"{what}, {times}, first after {self.after_s:.2f} s, by {who}{where}{meaning}"
+
+    def _told_places(self) -> str:
+        told = list(dict.fromkeys(place.told for place in self.places if place.told))
+        more = f" and {len(told) - _SHOWN_PLACES} more places" if len(told) > _SHOWN_PLACES else ""
+        return f", at {' and at '.join(told[:_SHOWN_PLACES])}{more}" if told else ""
 
     def to_json(self) -> dict[str, Any]:
         """The form in papers, receipts and ``--json``; ``processes`` is empty where it could not be told."""
@@ -105,6 +122,7 @@ class Attempt:
             "count": self.count,
             "processes": list(self.processes),
             "meaning": self.meaning,
+            "places": [place.to_json() for place in self.places],
         }
 
 
@@ -112,13 +130,17 @@ class Attempt:
 class NoEgress:
     """Whether a check tried to call out: the kind of ``proof``, ``why`` it is the weaker one, and the attempts.
 
-    ``allowed`` are those that the check allows: peers that stand beside the service.
+    ``allowed`` are those that the check allows: peers that stand beside the service. ``where_in_code`` says that Python
+    processes ran with the hook, and so with a ``PYTHONPATH`` of bundler's; ``untold_calls`` is how many calls it did not
+    look at, at the least, because there were too many.
     """
 
     proof: str
     why: str = ""
     attempts: tuple[Attempt, ...] = ()
     allowed: tuple[Attempt, ...] = ()
+    where_in_code: bool = False
+    untold_calls: int = 0
 
     def allowing(self, peers: Sequence[Peer]) -> NoEgress:
         """The same, with what goes to one of ``peers`` among the allowed."""
@@ -142,6 +164,8 @@ class NoEgress:
             "why": self.why,
             "attempts": [attempt.to_json() for attempt in self.attempts],
             **({"allowed": [attempt.to_json() for attempt in self.allowed]} if self.allowed else {}),
+            **({"where_in_code": True} if self.where_in_code else {}),
+            **({"untold_calls": self.untold_calls} if self.untold_calls else {}),
         }
 
 
@@ -152,6 +176,8 @@ def parse_no_egress(fields: Fields) -> NoEgress:
         why=fields.text("why"),
         attempts=tuple(map(_parse_attempt, fields.objects("attempts"))),
         allowed=tuple(map(_parse_attempt, fields.optional_objects("allowed") or ())),
+        where_in_code=bool(fields.optional_flag("where_in_code")),
+        untold_calls=fields.optional_integer("untold_calls") or 0,
     )
 
 
@@ -165,4 +191,5 @@ def _parse_attempt(fields: Fields) -> Attempt:
         after_s=fields.duration("after_s"),
         count=fields.integer("count"),
         processes=tuple(fields.texts("processes")),
+        places=tuple(map(parse_code_place, fields.optional_objects("places") or ())),
     )

@@ -44,9 +44,12 @@ class Wanted:
     checks: tuple[AnyCheck, ...]
 
 
-def check_installed(name: Optional[str], engine: Engine, host: Host, progress: Progress) -> tuple[Checked, ...]:
+def check_installed(
+    name: Optional[str], engine: Engine, host: Host, progress: Progress, *, where_in_code: bool = False
+) -> tuple[Checked, ...]:
     """The results for the bundle called ``name``, or for all that were installed into this engine (None).
 
+    ``where_in_code`` here and below hooks Python processes, so that attempts to call out are told with their lines.
     Raises PreconditionError where nothing of that name was installed, CheckError where an image of it is gone or its
     name was moved: then there is nothing to run the checks in.
     """
@@ -60,7 +63,7 @@ def check_installed(name: Optional[str], engine: Engine, host: Host, progress: P
                 where=str(host.receipts_dir(engine_id)),
                 remedy="install the kit first; or name the engine with --host, or the --state-dir that was used for it",
             )
-        return tuple(_check_receipt(receipt, engine, progress) for receipt in found)
+        return tuple(_check_receipt(receipt, engine, progress, where_in_code=where_in_code) for receipt in found)
 
 
 def is_installed(name: str, engine: Engine, host: Host) -> bool:
@@ -68,7 +71,7 @@ def is_installed(name: str, engine: Engine, host: Host) -> bool:
     return any(receipt.manifest.name == name for receipt in receipts.current(host, engine.facts().engine_id))
 
 
-def _check_receipt(receipt: Receipt, engine: Engine, progress: Progress) -> Checked:
+def _check_receipt(receipt: Receipt, engine: Engine, progress: Progress, *, where_in_code: bool) -> Checked:
     progress.step(f"check {receipt.manifest.title}")
     image_ids: dict[Reference, Digest] = {}
     for image in receipt.images:
@@ -80,11 +83,18 @@ def _check_receipt(receipt: Receipt, engine: Engine, progress: Progress) -> Chec
                 remedy="see `bundler audit`; installing the kit again puts it right",
             )
         image_ids[image.reference] = image.engine_id
-    return Checked(receipt.manifest.title, run_checks(receipt.manifest, image_ids, engine, progress))
+    results = run_checks(receipt.manifest, image_ids, engine, progress, where_in_code=where_in_code)
+    return Checked(receipt.manifest.title, results)
 
 
 def check_kit(
-    kit: Path, checks: Optional[Sequence[AnyCheck]], engine: Engine, host: Host, progress: Progress
+    kit: Path,
+    checks: Optional[Sequence[AnyCheck]],
+    engine: Engine,
+    host: Host,
+    progress: Progress,
+    *,
+    where_in_code: bool = False,
 ) -> Checked:
     """The results for the kit at ``kit``, loaded without a name and removed again; ``checks`` in place of its own.
 
@@ -93,7 +103,8 @@ def check_kit(
     with loaded(kit, engine, host, "check", progress) as (manifest, image_ids):
         progress.step("check: run checks without a network")
         wanted = manifest if checks is None else _with_checks(manifest, checks, image_ids)
-        return Checked(manifest.title, run_checks(wanted, image_ids, engine, progress))
+        results = run_checks(wanted, image_ids, engine, progress, where_in_code=where_in_code)
+        return Checked(manifest.title, results)
 
 
 def _with_checks(
@@ -110,7 +121,14 @@ def _with_checks(
 
 
 def check_image(
-    reference: Reference, wanted: Optional[Wanted], watch_s: float, engine: Engine, host: Host, progress: Progress
+    reference: Reference,
+    wanted: Optional[Wanted],
+    watch_s: float,
+    engine: Engine,
+    host: Host,
+    progress: Progress,
+    *,
+    where_in_code: bool = False,
 ) -> Checked:
     """The results for any image of the engine: what is ``wanted`` of it, or where nobody says, how it starts.
 
@@ -131,7 +149,9 @@ def check_image(
         for what in told_loud(held.config.variables):
             progress.note(f"warning: {where}: {what}: its libraries may look for models on the Hub")
         if wanted is None:
-            return Checked(where, (check_start(where, held.image_id, watch_s, engine, progress),))
+            started = check_start(where, held.image_id, watch_s, engine, progress, where_in_code=where_in_code)
+            return Checked(where, (started,))
         models = check_models(wanted.models, where, held.image_id, engine, progress)
         image_ids = {check.image: held.image_id for check in wanted.checks}
-        return Checked(where, (*models, *run_commands(wanted.checks, image_ids, engine, progress)))
+        ran = run_commands(wanted.checks, image_ids, engine, progress, where_in_code=where_in_code)
+        return Checked(where, (*models, *ran))

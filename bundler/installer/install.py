@@ -38,11 +38,12 @@ from bundler.installer.receipt import InstalledImage, PlacedFile, Receipt
 @dataclass(frozen=True)
 class InstallOptions:
     """``into``: the place of payload files, None for the host's own; ``read_all``: read held members too;
-    ``force``: replace payload files that differ."""
+    ``force``: replace payload files that differ; ``where_in_code``: hook Python processes of checks."""
 
     into: Optional[Path] = None
     read_all: bool = False
     force: bool = False
+    where_in_code: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def install(kit: Path, engine: Engine, host: Host, options: InstallOptions, prog
         progress.step("prove every image")
         image_ids = {image.reference: prove_image(image, bundle.manifest, engine) for image in bundle.images}
         progress.step("run checks without a network")
-        results = run_checks(bundle.manifest, image_ids, engine, progress)
+        results = run_checks(bundle.manifest, image_ids, engine, progress, where_in_code=options.where_in_code)
         require_passed(results, bundle.manifest.title)
         progress.step("place payload files")
         placed = place_files(bundle, files, journal, progress)

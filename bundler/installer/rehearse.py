@@ -52,12 +52,18 @@ def clear(engine: Engine, host_state: Path, progress: Progress) -> None:
 
 
 def rehearse_mounted(
-    checks: Sequence[AnyCheck], image_ids: Mapping[Reference, Digest], engine: Engine, spec: RunSpec, progress: Progress
+    checks: Sequence[AnyCheck],
+    image_ids: Mapping[Reference, Digest],
+    engine: Engine,
+    spec: RunSpec,
+    progress: Progress,
+    *,
+    where_in_code: bool = False,
 ) -> tuple[CheckResult, ...]:
     """The results of ``run`` checks in images that hold no models, with the mounts and variables of ``spec``."""
     progress.step("rehearse: run checks with the models mounted, without a network")
     engine.remove_leftovers()
-    return run_commands(checks, image_ids, engine, progress, spec)
+    return run_commands(checks, image_ids, engine, progress, spec, where_in_code=where_in_code)
 
 
 def load_named(kit: Path, engine: Engine, host_state: Path, progress: Progress) -> tuple[Reference, ...]:
@@ -102,12 +108,15 @@ def loaded(
             journal.forget_images(all_kits=True)
 
 
-def rehearse(kit: Path, engine: Engine, host_state: Path, progress: Progress) -> tuple[CheckResult, ...]:
+def rehearse(
+    kit: Path, engine: Engine, host_state: Path, progress: Progress, *, where_in_code: bool = False
+) -> tuple[CheckResult, ...]:
     """The results of all checks of the kit at ``kit``, failed ones too; ``host_state`` takes a journal for the time.
 
+    ``where_in_code`` hooks Python processes, so that attempts to call out are told with their lines.
     Raises BundlerError where the kit cannot be installed into ``engine`` at all.
     """
     host = Host(host_state, lock_timeout_s=_LOCK_TIMEOUT_S)
     with loaded(kit, engine, host, "rehearse", progress) as (manifest, image_ids):
         progress.step("rehearse: run checks without a network")
-        return run_checks(manifest, image_ids, engine, progress)
+        return run_checks(manifest, image_ids, engine, progress, where_in_code=where_in_code)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench_steps import download
+from bench_steps import download, egress
 from bench_steps.programs import BenchError
 from bench_steps.report import load_average, machine, render
 from bench_steps.service import REPO, set_version, write_by_hand, write_recipe
@@ -34,6 +34,8 @@ def main(arguments: Sequence[str]) -> int:
     """Measure and print; 0 only when every step of both ways did what it is there for."""
     if arguments[:1] == ["download"]:
         return download.main(arguments[1:])
+    if arguments[:1] == ["egress"]:
+        return egress.main(arguments[1:])
     options = _parser().parse_args(arguments)
     try:
         loader_path()

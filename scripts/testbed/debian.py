@@ -97,9 +97,9 @@ def command(argv: Sequence[str], *, timeout_s: float = 120, env: Mapping[str, st
 
 
 @contextlib.contextmanager
-def locked(name: str) -> Iterator[None]:
-    """Hold the cache's lock ``name``: two test runs on one machine do not fetch the same thing twice."""
-    with (cache_dir() / f".{name}.lock").open("w") as handle:
+def locked(name: str, folder: Path | None = None) -> Iterator[None]:
+    """Hold the lock ``name`` of ``folder``, or the cache's: two runs on one machine do not fetch the same thing twice."""
+    with ((folder or cache_dir()) / f".{name}.lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 

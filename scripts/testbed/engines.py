@@ -104,7 +104,8 @@ class EngineDaemon:
         answer within a minute, with the end of its log.
         """
         require_root()
-        with locked("sweep"):  # two test runs may find the same remains
+        RUN_DIR.mkdir(parents=True, exist_ok=True)
+        with locked("sweep", RUN_DIR):  # two test runs may find the same remains, whatever cache they have
             sweep(RUN_DIR, DATA_DIR)
         engine = RunningEngine(self)
         try:

@@ -47,6 +47,17 @@ def reference_python() -> Path:
     return folder / "bin" / "python"
 
 
+def reference_packages(python: str) -> Path:
+    """The directory of its libraries, for ``PYTHONPATH`` of a Linux image with Python ``python`` (``3.11``).
+
+    Raises RuntimeError where it was made with another Python, whose compiled libraries do not load there.
+    """
+    packages = reference_python().parents[1] / "lib" / f"python{python}" / "site-packages"
+    if not packages.is_dir():
+        raise RuntimeError(f"the reference environment is not one of Python {python}: run the tests on Debian 12")
+    return packages
+
+
 def reference_embeddings(model: Path, sentences: Sequence[str], batch_sizes: Sequence[int]) -> list[list[list[float]]]:
     """What sentence-transformers makes of the sentences, without any network: for each batch size a row a sentence."""
     asked = json.dumps({"model": str(model), "sentences": list(sentences), "batch_sizes": list(batch_sizes)})

@@ -61,3 +61,13 @@ def test_downloads_are_compared_and_nothing_is_left(tmp_path: Path) -> None:
     for way in ("bundler auto", "bundler hf_transfer", "snapshot_download", "hf_transfer alone", "curl"):
         assert [float(row[-1]) > 0 for row in rows(done.stdout, way)] == [True, True]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.engine
+def test_the_cost_of_the_proof_is_measured() -> None:
+    argv = [sys.executable, str(ROOT / "scripts/bench_steps"), "egress", "--runs", "1", "--engine", "docker20"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "`./scripts/bench egress --runs 1 --engine docker20`" in done.stdout
+    (session,) = rows(done.stdout, "a session of proof with the check in it")
+    assert all(float(cell) > 0 for cell in session[1:])

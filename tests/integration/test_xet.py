@@ -121,4 +121,4 @@ def test_xet_that_stands_still_is_ended(hub: XetHub, stored: tuple[LockedFile, s
     began = time.monotonic()
     with pytest.raises(TransientError, match="xet brought 0 bytes in 1 s"):
         bringing(hub, stored[0], tmp_path).bring("xet")
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 45

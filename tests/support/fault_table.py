@@ -9,16 +9,23 @@ import pytest
 
 from bundler.core.errors import BundlerError
 from tests.support.fault_rows import Refused
+from tests.support.printed_tables import RecordProperty, Table
 
 Outcome = Callable[[str, int, str], None]
+FAULTS = Table(
+    "fault table of downloads",
+    ("FAULT", "STRUCK", "OUTCOME"),
+    right=frozenset({1}),
+    order=lambda row: (":" in row[0],),  # those of one way or one step after those of all
+)
 
 
 @pytest.fixture
-def outcome(record_property: Callable[[str, object], None]) -> Outcome:
+def outcome(record_property: RecordProperty) -> Outcome:
     """Notes a row of the table that is printed at the end: fault, how often it struck, what came of it."""
 
     def note(fault: str, struck: int, what: str) -> None:
-        record_property("fault table", (fault, struck, what))
+        FAULTS.note(record_property, fault, struck, what)
 
     return note
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Callable
 
 from bundler.core.bundle_manifest import BundleManifest
-from bundler.core.check_result import NOT_PROVED, CheckResult
+from bundler.core.check_result import NOT_PROVED, CheckResult, advice_on_places
 from bundler.core.checks import AnyCheck, Check, RunCheck, ServeCheck, kind_of
 from bundler.core.digest import Digest
 from bundler.core.errors import CheckError, Problem
@@ -33,14 +33,22 @@ _RUNNERS: dict[type[Check], Callable[[Any, Scene], CheckResult]] = {
 
 
 def run_checks(
-    manifest: BundleManifest, image_ids: Mapping[Reference, Digest], engine: Engine, progress: Progress
+    manifest: BundleManifest,
+    image_ids: Mapping[Reference, Digest],
+    engine: Engine,
+    progress: Progress,
+    *,
+    where_in_code: bool = False,
 ) -> tuple[CheckResult, ...]:
-    """The results of all checks, failed ones too; raises EngineError where one cannot be run at all."""
+    """The results of all checks, failed ones too; raises EngineError where one cannot be run at all.
+
+    ``where_in_code`` as in `watching`.
+    """
     results: list[CheckResult] = []
     for image in manifest.images:
         models = [manifest.model(name) for name in image.models]
         results += check_models(models, image.reference.familiar, image_ids[image.reference], engine, progress)
-    return (*results, *run_commands(manifest.checks, image_ids, engine, progress))
+    return (*results, *run_commands(manifest.checks, image_ids, engine, progress, where_in_code=where_in_code))
 
 
 def run_commands(
@@ -49,6 +57,8 @@ def run_commands(
     engine: Engine,
     progress: Progress,
     surroundings: RunSpec = _ALONE,
+    *,
+    where_in_code: bool = False,
 ) -> tuple[CheckResult, ...]:
     """The results of the recipe's checks; ``surroundings`` gives mounts, and variables below the checks' own.
 
@@ -58,7 +68,7 @@ def run_commands(
     if not wanted:
         return ()
     results = []
-    with watching(engine, progress) as watch:
+    with watching(engine, progress, where_in_code=where_in_code) as watch:
         for check in wanted:
             progress.note(f"check {check.name}: {' '.join(check.run)[:100] or 'the command of its image'}")
             results.append(_result(check, Scene(engine, watch, image_ids[check.image], surroundings)))
@@ -79,9 +89,10 @@ def require_passed(results: tuple[CheckResult, ...], where: str) -> None:
     """Raise CheckError, with every check that failed, unless there is none."""
     failed = [Problem(f"check {result.name}", result.detail) for result in results if result.failed]
     if failed:
+        remedy = "nothing was installed: report this to whoever built the bundle, with these lines"
         raise CheckError(
             f"{len(failed)} of {len(results)} checks failed",
             where=where,
-            remedy="nothing was installed: report this to whoever built the bundle, with these lines",
+            remedy="; ".join([remedy, *advice_on_places(results, "bundler install")]),
             problems=failed,
         )

@@ -11,13 +11,15 @@ from bundler.installer.engine import Engine, RunSpec
 KIND = "start"
 
 
-def check_start(where: str, image_id: Digest, watch_s: float, engine: Engine, progress: Progress) -> CheckResult:
+def check_start(
+    where: str, image_id: Digest, watch_s: float, engine: Engine, progress: Progress, *, where_in_code: bool = False
+) -> CheckResult:
     """It must not call out; it may go on running, or end with 0. ``where`` is the image for people.
 
     Raises CheckError where it could not be proved that attempts to call out are seen: `watching`.
     """
     progress.note(f"start {where} as in production, and listen for {watch_s:g} s")
-    with watching(engine, progress) as watch:
+    with watching(engine, progress, where_in_code=where_in_code) as watch:
         result, no_egress = watch.run(image_id, RunSpec((), watch_s))
     ended = "it went on running" if result.exit_code is None else f"it ended with code {result.exit_code}"
     faults = [] if result.exit_code in {None, 0} else [ended]

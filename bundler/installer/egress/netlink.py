@@ -27,7 +27,7 @@ _NEIGHBOUR_ADDRESS, _NEIGHBOUR_LINK, _PERMANENT = 1, 2, 0x80
 _MAIN_TABLE, _STATIC, _UNICAST, _ON_LINK, _EVERYWHERE = 254, 4, 1, 253, 0
 _UP = 1
 _ANSWER_SIZE = 65536
-_TIMEOUT_S = 10.0
+_TIMEOUT_S = 60.0  # one lock of the kernel serves all changes of networks on a host
 
 
 class Netlink:

@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Optional, Protocol
 
 from bundler.core.digest import Digest
 from bundler.core.docker_api import EngineRefusedError
@@ -28,6 +28,9 @@ from bundler.installer.egress.control import require_control
 from bundler.installer.egress.holder_image import can_hold
 from bundler.installer.egress.listener import Listener
 from bundler.installer.egress.processes import Processes
+from bundler.installer.egress.python_hook.joining import with_places
+from bundler.installer.egress.python_hook.reports import Heard
+from bundler.installer.egress.python_hook.session import Hook, HookRefusedError, python_hook
 from bundler.installer.egress.service import Service
 from bundler.installer.egress.wire import HOST_NAME, lay_wire
 from bundler.installer.engine import Engine, EngineFacts, Holder, RunResult, RunSpec
@@ -49,25 +52,32 @@ class Watch(Protocol):
 class _Tripwire:
     """Commands join the holder's name space, where the wire is."""
 
-    def __init__(self, engine: Engine, holder: Holder, listener: Listener) -> None:
+    def __init__(self, engine: Engine, holder: Holder, listener: Listener, hook: Optional[Hook]) -> None:
         self._engine = engine
         self._holder = holder
         self._listener = listener
+        self._hook = hook
 
     def run(self, image_id: Digest, spec: RunSpec) -> tuple[RunResult, NoEgress]:
-        result = self._engine.run(image_id, replace(spec, network=self._holder))
+        result = self._engine.run(image_id, self._joined(image_id, spec))
         return result, self._collected(result.began, spec)
 
     @contextmanager
     def started(self, image_id: Digest, spec: RunSpec) -> Iterator[Service]:
-        holder = self._holder
-        with self._engine.started(image_id, replace(spec, network=holder)) as running:
+        with self._engine.started(image_id, self._joined(image_id, spec)) as running:
             collect = partial(self._collected, running.began, spec)
-            yield Service(self._engine, running, holder, holder.image_id, collect)
+            yield Service(self._engine, running, self._holder, self._holder.image_id, collect)
+
+    def _joined(self, image_id: Digest, spec: RunSpec) -> RunSpec:
+        hooked = self._hook.hooked(image_id, spec) if self._hook else spec
+        return replace(hooked, network=self._holder)
 
     def _collected(self, began: float, spec: RunSpec) -> NoEgress:
+        heard = self._hook.collect(began) if self._hook else Heard()
         try:
-            return NoEgress(TRIPWIRE, attempts=self._listener.collect(began))
+            attempts = with_places(self._listener.collect(began), heard.places)
+            is_hooked = self._hook is not None
+            return NoEgress(TRIPWIRE, attempts=attempts, where_in_code=is_hooked, untold_calls=heard.untold)
         except OSError as error:
             raise CheckError(
                 f"the proof that nothing calls out was not done: its wire could not be read: {error}",
@@ -100,18 +110,33 @@ class _NotHere(Exception):  # noqa: N818 - nothing is wrong, only less can be pr
 
 
 @contextmanager
-def watching(engine: Engine, progress: Progress) -> Iterator[Watch]:
-    """A session of proof. Raises CheckError where the control is not caught, EngineError as the engine does."""
+def watching(engine: Engine, progress: Progress, *, where_in_code: bool = False) -> Iterator[Watch]:
+    """A session of proof. Raises CheckError where the control is not caught, EngineError as the engine does.
+
+    ``where_in_code`` hooks Python processes, so that attempts have places; where that cannot be, it is noted.
+    """
     with ExitStack() as stack:
         try:
             holder, listener = _listening(engine, stack)
         except _NotHere as error:
             progress.note(f"weaker proof that nothing calls out: {error}")
+            if where_in_code:
+                progress.note("where in the code is not looked for: nobody listens to attempts that it could explain")
             watch: Watch = _Unwatched(engine, str(error))
         else:
             require_control(engine, holder, listener)
-            watch = _Tripwire(engine, holder, listener)
+            hook = _hook(engine, holder, progress, stack) if where_in_code else None
+            watch = _Tripwire(engine, holder, listener, hook)
         yield watch
+
+
+def _hook(engine: Engine, holder: Holder, progress: Progress, stack: ExitStack) -> Optional[Hook]:
+    """The hook, until ``stack`` is closed; None, and a note, where it cannot be used."""
+    try:
+        return stack.enter_context(python_hook(engine, holder))
+    except HookRefusedError as error:
+        progress.note(f"where in the code is not looked for: {error}")
+        return None
 
 
 def _listening(engine: Engine, stack: ExitStack) -> tuple[Holder, Listener]:

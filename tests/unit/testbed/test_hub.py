@@ -366,7 +366,7 @@ def test_closing_ends_what_stalls_and_every_open_connection(content: Path) -> No
     connection.getresponse().read()
     begun = time.monotonic()
     hub.close()
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 15, "a stall takes 30 s"
     with pytest.raises((ConnectionError, http.client.HTTPException)):
         connection.request("GET", f"/api/models/{REPO}")
         connection.getresponse()

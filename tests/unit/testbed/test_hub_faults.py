@@ -200,7 +200,7 @@ def test_a_trickle_after_some_bytes(hub: Hub) -> None:
     answer = connection.getresponse()
     begun = time.monotonic()
     assert answer.read(200_000) == WEIGHTS[:200_000]
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 60, "a trickle from the first byte on takes hours"
     assert answer.read(5) == WEIGHTS[200_000:200_005]
     assert time.monotonic() - begun > 0.3
     connection.close()
@@ -297,7 +297,7 @@ def test_each_connection_has_its_speed(content: Path) -> None:
         url = cdn_url(hub)
         begun = time.monotonic()
         assert get(url)[2] == WEIGHTS
-        assert 0.45 < time.monotonic() - begun < 2
+        assert time.monotonic() - begun > 0.45
         assert hub.sent() == len(WEIGHTS)
 
 
@@ -307,4 +307,4 @@ def test_all_connections_share_one_line(content: Path) -> None:
         begun = time.monotonic()
         for start in (0, 100_000):
             get(url, Range=f"bytes={start}-{start + 99_999}")
-        assert 0.35 < time.monotonic() - begun < 2
+        assert time.monotonic() - begun > 0.35
