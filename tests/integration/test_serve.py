@@ -15,6 +15,8 @@ from bundler.core.check_result import CheckResult
 from bundler.core.checks import Question, ServeCheck
 from bundler.core.digest import Digest
 from bundler.core.egress import TRIPWIRE, WEAKER
+from bundler.core.progress import SilentProgress
+from bundler.installer.checks.running import run_commands
 from bundler.installer.engines.docker import DockerEngine
 from testbed.engines import RunningEngine
 from tests.support.calling_out import IMAGE, loaded, sh
@@ -250,6 +252,15 @@ def test_without_rights_it_is_asked_all_the_same(one: One, monkeypatch: pytest.M
         "503"
         in one(check("wrong", service("answer = lambda handler: handler.say(503, b''); serve()"), within_s=3.0)).detail
     )
+
+
+def test_places_in_the_code_of_services_are_told(debian: Place) -> None:
+    checks = [check("leaks", service("leak(); serve()"))]
+    (result,) = run_commands(checks, {IMAGE: debian[1]}, debian[0], SilentProgress(), where_in_code=True)
+    assert result.no_egress is not None
+    (attempt,) = result.no_egress.attempts
+    assert attempt.places
+    assert "leak" in str(attempt.places[0])
 
 
 def test_every_engine_starts_the_images_own_command(any_engine: RunningEngine) -> None:
