@@ -28,7 +28,7 @@ from bundler.core.bundle_manifest import (
     PayloadFile,
     render_bundle_manifest,
 )
-from bundler.core.checks import RunCheck
+from bundler.core.checks import Peer, RunCheck
 from bundler.core.checksums import render_sums
 from bundler.core.digest import Digest
 from bundler.core.layout import (
@@ -99,6 +99,8 @@ class Wanted:
     more_apps: int = 0
     more_models: int = 0
     sidecar: bool = False
+    allow: Sequence[str] = ()
+    needs_gpu: bool = False
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -216,7 +218,8 @@ def _model(wanted: Wanted, number: int, name: str) -> BundledModel:
 def _manifest(wanted: Wanted, images: Sequence[tuple[Image, str]]) -> BundleManifest:
     payload = tuple(PayloadFile(path, len(data), Digest.of(data)) for path, data in wanted.files.items())
     command, expect, forbid = tuple(wanted.command), tuple(wanted.expect), tuple(wanted.forbid)
-    check = RunCheck("greets", wanted.app, command, wanted.within_s, None, {}, (), False, expect, forbid)
+    allow = tuple(map(Peer.parse, wanted.allow))
+    check = RunCheck("greets", wanted.app, command, wanted.within_s, None, {}, allow, wanted.needs_gpu, expect, forbid)
     return BundleManifest(
         name=wanted.name,
         version=wanted.version,

@@ -9,7 +9,6 @@ from bundler.builder.recipe import Recipe
 from bundler.builder.recipe_checks import (
     DEFAULT_BUDGET_S,
     DEFAULT_WITHIN_S,
-    AskSpec,
     CheckSpec,
     GoldenSpec,
     LoadBudgetSpec,
@@ -17,7 +16,7 @@ from bundler.builder.recipe_checks import (
     ServeCheckSpec,
 )
 from bundler.builder.recipe_types import SHELL
-from bundler.core.checks import AnyCheck, GoldenCheck, LoadBudgetCheck, Peer, Question, RunCheck, ServeCheck
+from bundler.core.checks import AnyCheck, GoldenCheck, LoadBudgetCheck, Peer, RunCheck, ServeCheck
 from bundler.core.reference import Reference
 
 #: A load that takes longer than its budget is measured, up to so many times the budget.
@@ -55,21 +54,12 @@ def _serve(recipe: Recipe, check: ServeCheckSpec) -> ServeCheck:
         **_common(recipe, check),
         within_s=check.within_s,
         port=check.port,
-        question=_question(check.ask),
+        question=check.question,
         status=check.status,
         expect=check.expect,
         forbid=check.forbid,
         watch_s=check.watch_s or 0.0,
     )
-
-
-def _question(ask: str | AskSpec | None) -> Question | None:
-    if ask is None:
-        return None
-    if isinstance(ask, str):
-        return Question("GET", ask, {}, None)
-    method = ask.method or ("GET" if ask.body is None else "POST")
-    return Question(method, ask.path, dict(ask.headers), ask.body)
 
 
 def _common(recipe: Recipe, check: RunCheckSpec | ServeCheckSpec | LoadBudgetSpec | GoldenSpec) -> dict[str, Any]:

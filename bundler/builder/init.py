@@ -53,6 +53,13 @@ checks:
     within: 30s
     expect: "384"
     forbid: ["Traceback", "huggingface\\\\.co"]
+# A service is started as in production, asked, and listened to:
+#  - name: serves
+#    serve: 8080
+#    ask: /health
+#    within: 60s
+#    expect: "ok"
+#    watch: 10s
 """
 
 _BASE = """\

@@ -27,6 +27,7 @@ from bundler.builder.recipe_types import (
     VariableName,
     fault,
 )
+from bundler.core.checks import Question
 
 DEFAULT_WITHIN_S = 60.0
 DEFAULT_BUDGET_S = 10.0
@@ -64,12 +65,22 @@ class AskSpec(Part):
     body: str | None = Field(default=None, description='What is sent, such as \'{"input": "hello"}\'.')
 
 
+def _kind_of_question(value: object) -> str:
+    return "<request>" if isinstance(value, (Mapping, AskSpec)) else "<path>"
+
+
+Asked = Annotated[
+    Union[Annotated[HttpPath, UnionTag("<path>")], Annotated[AskSpec, UnionTag("<request>")]],
+    Discriminator(_kind_of_question),
+]
+
+
 class ServeCheckSpec(_AnyCheck):
     """A service that is started as in production, asked, and listened to."""
 
     port: int = Field(alias="serve", ge=1, le=65535, description="Port that the service listens on.")
     run: Command | None = Field(default=None, description="Command in place of the image's own.")
-    ask: HttpPath | AskSpec | None = Field(default=None, description="HTTP path to ask, or a request.")
+    ask: Asked | None = Field(default=None, description="HTTP path to ask, or a request.")
     status: int = Field(default=200, ge=100, le=599, description="HTTP status of the right answer.")
     within_s: Seconds = Field(default=DEFAULT_WITHIN_S, alias="within", description="Until the right answer.")
     expect: Patterns = Field(default=(), description="Regular expressions that the answer must hold.")
@@ -81,6 +92,22 @@ class ServeCheckSpec(_AnyCheck):
         if self.ask is None and (self.expect or self.forbid):
             raise fault("patterns are for an answer, and nothing is asked", "add `ask: /PATH`")
         return self
+
+    @model_validator(mode="after")
+    def _can_be_sent(self) -> ServeCheckSpec:
+        if self.question is not None and self.question.fault:
+            raise fault(f"the request cannot be sent: {self.question.fault}", "write a shorter one, of text alone")
+        return self
+
+    @property
+    def question(self) -> Question | None:
+        """What is asked; None where the port is enough."""
+        if self.ask is None:
+            return None
+        if isinstance(self.ask, str):
+            return Question("GET", self.ask, {}, None)
+        method = self.ask.method or ("GET" if self.ask.body is None else "POST")
+        return Question(method, self.ask.path, dict(self.ask.headers), self.ask.body)
 
 
 class LoadBudgetSpec(_AnyCheck):

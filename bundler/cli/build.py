@@ -22,7 +22,7 @@ from bundler.cli.installer_options import json_option, lock_timeout_option, prog
 from bundler.cli.progress import make_progress
 from bundler.cli.rehearse import EngineRehearsal
 from bundler.cli.tables import human_size, human_time, table
-from bundler.core.check_result import told_proofs
+from bundler.core.check_result import told_proofs, told_remarks
 from bundler.core.docker_api import connect
 from bundler.core.errors import UsageError
 
@@ -174,14 +174,16 @@ def render_report(report: BuildReport) -> str:
         )
         for model in manifest.models
     ]
+    checks = [(result.name, result.told, human_time(result.seconds)) for result in report.checks]
     steps = [(title, human_time(seconds)) for title, seconds in report.seconds]
     loader = f"python3 {manifest.title}/bundler.pyz install {manifest.title}"
     return "\n\n".join(
         [
             table(("IMAGE", "LAYERS", "RAW", "COMPRESSED"), images, right=(1, 2, 3)),
             table(("MODEL", "FROM", "PATH", "SIZE"), models, right=(3,)),
+            *([table(("CHECK", "RESULT", "TIME"), checks, right=(2,))] if checks else []),
             table(("STEP", "TIME"), steps, right=(1,)),
-            "".join(f"{proof}\n" for proof in told_proofs(report.checks))
+            "".join(f"{line}\n" for line in (*told_remarks(report.checks), *told_proofs(report.checks)))
             + f"kit: {report.kit} ({human_size(report.kit_size)})\n"
             f"next: carry that directory to the isolated host, then type there: {loader}",
         ]

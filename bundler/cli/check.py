@@ -20,7 +20,7 @@ from bundler.cli.installer_options import (
 )
 from bundler.cli.progress import make_progress
 from bundler.cli.tables import human_time, table
-from bundler.core.check_result import advice_on_places, told_proofs
+from bundler.core.check_result import advice_on_places, told_proofs, told_remarks
 from bundler.core.errors import CheckError, PreconditionError, UsageError
 from bundler.core.progress import Progress
 from bundler.core.reference import Reference
@@ -132,6 +132,5 @@ def _claims() -> Any:  # noqa: ANN401 - the module, which the loader does not ca
 
 def _as_text(bundle: Checked) -> str:
     rows = [(result.name, result.told, human_time(result.seconds)) for result in bundle.results]
-    told = [f"{result.name}: {result.detail}" for result in bundle.results if not result.passed]
-    proofs = told_proofs(bundle.results)
-    return "\n".join([bundle.title, table(("CHECK", "RESULT", "TIME"), rows, right=(2,)), *told, *proofs])
+    remarks, proofs = told_remarks(bundle.results), told_proofs(bundle.results)
+    return "\n".join([bundle.title, table(("CHECK", "RESULT", "TIME"), rows, right=(2,)), *remarks, *proofs])

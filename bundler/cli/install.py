@@ -19,7 +19,7 @@ from bundler.cli.installer_options import (
 )
 from bundler.cli.progress import make_progress
 from bundler.cli.tables import human_time, table
-from bundler.core.check_result import told_proofs
+from bundler.core.check_result import told_proofs, told_remarks
 from bundler.core.digest import Digest
 from bundler.core.errors import UsageError
 from bundler.installer.install import InstallOptions, Outcome
@@ -97,8 +97,8 @@ def _show(outcome: Outcome, *, as_json: bool) -> None:
         click.echo()
         checks = [(check.name, check.told, human_time(check.seconds)) for check in receipt.checks]
         click.echo(table(("CHECK", "RESULT", "TIME"), checks, right=(2,)))
-        for proof in told_proofs(receipt.checks):
-            click.echo(proof)
+        for line in (*told_remarks(receipt.checks), *told_proofs(receipt.checks)):
+            click.echo(line)
     for file in receipt.files:
         click.echo(f"file: {file.path}")
     if receipt.unread:

@@ -129,13 +129,16 @@ def _parse_run(fields: Fields, common: dict[str, Any]) -> RunCheck:
 
 def _parse_serve(fields: Fields, common: dict[str, Any]) -> ServeCheck:
     question = fields.optional_object("question")
+    expect, forbid = tuple(fields.texts("expect")), tuple(fields.texts("forbid"))
+    if question is None and (expect or forbid):
+        raise fields.refused("question", "patterns are for an answer, and nothing is asked")
     return ServeCheck(
         **common,
         port=_bounded(fields, "port", 1, 65535),
         question=_parse_question(question) if question else None,
         status=_bounded(fields, "status", 100, 599),
-        expect=tuple(fields.texts("expect")),
-        forbid=tuple(fields.texts("forbid")),
+        expect=expect,
+        forbid=forbid,
         watch_s=fields.duration("watch_s"),
     )
 
@@ -145,7 +148,10 @@ def _parse_question(fields: Fields) -> Question:
     path = fields.text("path", HTTP_PATH)
     if not all(HEADER_NAME.fullmatch(key) and _HEADER_VALUE.fullmatch(value) for key, value in headers.items()):
         raise fields.refused("headers", "should be names and values of HTTP")
-    return Question(fields.choice("method", METHODS), path, headers, fields.optional_text("body"))
+    question = Question(fields.choice("method", METHODS), path, headers, fields.optional_text("body"))
+    if question.fault:
+        raise fields.refused("question", question.fault)
+    return question
 
 
 def _bounded(fields: Fields, key: str, least: int, most: int) -> int:

@@ -65,6 +65,17 @@ def told_proofs(results: Iterable[CheckResult]) -> tuple[str, ...]:
     return tuple(_told(proof, why, count, hooked=hooked) for (proof, why, hooked), count in counts.items())
 
 
+def told_remarks(results: Iterable[CheckResult]) -> tuple[str, ...]:
+    """What a table of results leaves out, a line each: why one did not pass, and calls that its check allows."""
+    lines = []
+    for result in results:
+        if not result.passed:
+            lines.append(f"{result.name}: {result.detail}")
+        for attempt in result.no_egress.allowed if result.no_egress else ():
+            lines.append(f"{result.name}: allowed: {attempt.told}")
+    return tuple(lines)
+
+
 def advice_on_places(results: Iterable[CheckResult], command: str) -> tuple[str, ...]:
     """How to learn where in the code attempts of Python processes are: one line, none where nothing more can be learnt."""
     seen = [result.no_egress for result in results if result.no_egress and not result.no_egress.where_in_code]

@@ -22,6 +22,8 @@ RUN, SERVE, LOAD_BUDGET, GOLDEN = "run", "serve", "load_budget", "golden"
 KINDS = (RUN, SERVE, LOAD_BUDGET, GOLDEN)
 #: One argument of a command in Linux, in bytes: execve(2), MAX_ARG_STRLEN less the zero at its end.
 MAX_ARGUMENT_SIZE = (128 << 10) - 1
+#: Bytes of path, headers and body together.
+LONGEST_QUESTION = 96 << 10
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 _PEER = re.compile(r"(?:\[(?P<bracketed>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9_.-]+))(?::(?P<port>[0-9]{1,5}))?")
 
@@ -63,6 +65,14 @@ class Question:
     path: str
     headers: Mapping[str, str]
     body: Optional[str]
+
+    @property
+    def fault(self) -> str:
+        """Why it cannot be sent, empty where it can: it travels as an argument of a program."""
+        whole = "".join([self.path, *self.headers, *self.headers.values(), self.body or ""])
+        if "\0" in whole or any("\ud800" <= letter <= "\udfff" for letter in whole):
+            return "it holds a character that cannot be sent (NUL, or half of one)"
+        return f"it is longer than {LONGEST_QUESTION} bytes" if len(whole.encode()) > LONGEST_QUESTION else ""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Optional, Protocol
 
 from bundler.core.digest import Digest
+from bundler.core.errors import EngineError
 from bundler.core.oci import Image
 from bundler.core.reference import Reference
 
@@ -82,14 +83,21 @@ class Holder:
     token: str
 
 
+class HasNetwork(Protocol):
+    """A running container whose network name space others can join."""
+
+    @property
+    def container_id(self) -> str:
+        """The engine's id of it."""
+
+
 @dataclass(frozen=True)
 class RunSpec:
     """A command to run in a container without a network, read-only, without capabilities, standard input closed.
 
-    An empty ``command`` is the image's own, as it starts in production.
-
-    ``mounts`` are directories of this host by their paths in the container, read-only there: for rehearsals of images
-    that do not hold their models yet. ``network`` is the holder whose network name space it joins, None for none.
+    Without a ``command`` it is the image's own, as it starts in production. ``mounts`` are directories of this host by
+    their paths in the container, read-only there: for rehearsals of images that do not hold their models yet.
+    ``network`` is the container whose network name space it joins, None for none. ``gpu``: it gets all GPUs.
     ``stdout_apart``: its standard output is wanted by itself too.
     """
 
@@ -98,7 +106,8 @@ class RunSpec:
     user: Optional[str] = None
     env: Mapping[str, str] = field(default_factory=dict)
     mounts: Mapping[str, Path] = field(default_factory=dict)
-    network: Optional[Holder] = None
+    network: Optional[HasNetwork] = None
+    gpu: bool = False
     stdout_apart: bool = False
 
 
@@ -115,6 +124,35 @@ class RunResult:
     seconds: float
     began: float
     stdout: str = ""
+
+
+class NoGpuError(EngineError):
+    """The engine has no GPU to give to a container; ``why`` is its own text."""
+
+    def __init__(self, why: str, *, where: str) -> None:
+        super().__init__(
+            f"the engine has no GPU: {why}",
+            where=where,
+            remedy="run it on a host with a GPU that the engine can give to containers (docker run --gpus all)",
+        )
+        self.why = why
+
+
+class Running(HasNetwork, Protocol):
+    """A command that was started, whether it still runs or has ended."""
+
+    @property
+    def began(self) -> float:
+        """When it was started, by ``time.monotonic``."""
+
+    def exit_code(self) -> Optional[int]:
+        """None while it runs; 127 or 126 for one that is not there or not executable."""
+
+    def stop(self, grace_s: float) -> None:
+        """Ask it to end, as the engine does for an image of that kind, and kill it after ``grace_s``; wait for that."""
+
+    def output(self) -> bytes:
+        """The end of what it printed up to now, errors among it; whole once it has ended."""
 
 
 class Container(Protocol):
@@ -157,7 +195,13 @@ class Engine(Protocol):
         """Point each name at an image, or take it away (None); an image that loses its last name stays."""
 
     def run(self, image_id: Digest, spec: RunSpec) -> RunResult:
-        """Run a command as ``RunSpec`` says, never with a network that leads anywhere."""
+        """Run a command as ``RunSpec`` says, never with a network that leads anywhere; NoGpuError where it lacks one."""
+
+    def started(self, image_id: Digest, spec: RunSpec) -> AbstractContextManager[Running]:
+        """The same command while it runs; killed and removed when the block ends. ``timeout_s`` is the caller's to keep."""
+
+    def helpers(self) -> AbstractContextManager[Digest]:
+        """The image with bundler's own programs (`egress.holder_image`), removed when the block ends."""
 
     def holder(self) -> AbstractContextManager[Holder]:
         """A container that holds an empty network name space; it and its image are removed when the block ends."""

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bundler.core.check_result import CheckResult
 from bundler.core.digest import Digest
-from bundler.core.docker_api import connect
 from bundler.core.egress import TRIPWIRE
 from bundler.core.errors import CheckError
 from bundler.installer.engine import RunSpec
 from bundler.installer.engines.docker import DockerEngine
 from testbed.engines import RunningEngine
-from testbed.images import debian_image
 from tests.bundles import make_bundle
 from tests.sites import site_at
 from tests.support.calling_out import Leak, is_named, is_silent, loaded, run_all, sh, told_fault
@@ -26,14 +23,6 @@ from tests.support.egress_table import note_honest, note_leaks
 from tests.support.honest_services import DEBIAN_HONEST, QUICK_HONEST
 from tests.support.leaks import DEBIAN_LEAKS, QUICK_LEAKS, SHELL_LEAKS
 from tests.support.printed_tables import RecordProperty
-
-
-@pytest.fixture(scope="module")
-def debian(docker20: RunningEngine, bullseye_python_tar: Path) -> Iterator[tuple[DockerEngine, Digest]]:
-    """Debian 11 with Python, glibc and bash."""
-    image_id = debian_image(docker20, bullseye_python_tar, "bundler-test-egress:1")
-    yield DockerEngine(connect(docker20.base_url)), Digest.parse(image_id)
-    docker20.docker("image", "rm", "--force", image_id)
 
 
 def require_named(leaks: dict[str, Leak], results: dict[str, CheckResult]) -> None:

@@ -6,12 +6,13 @@ the recipe's (`bundler.core.checks`), and whatever they show, they must try to r
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Callable
 
 from bundler.core.bundle_manifest import BundledModel, BundleManifest
-from bundler.core.check_result import CheckResult, advice_on_places
-from bundler.core.checks import AnyCheck, Check, GoldenCheck, LoadBudgetCheck, RunCheck
+from bundler.core.check_result import NOT_PROVED, CheckResult, advice_on_places
+from bundler.core.checks import AnyCheck, Check, GoldenCheck, LoadBudgetCheck, RunCheck, ServeCheck, kind_of
 from bundler.core.digest import Digest
 from bundler.core.errors import CheckError, Problem
 from bundler.core.progress import Progress
@@ -21,14 +22,16 @@ from bundler.installer.checks.golden import check_golden
 from bundler.installer.checks.load_budget import check_load_budget
 from bundler.installer.checks.models import check_models
 from bundler.installer.checks.scene import Scene
+from bundler.installer.checks.serve import check_service
 from bundler.installer.egress.watch import watching
-from bundler.installer.engine import Engine, RunSpec
+from bundler.installer.engine import Engine, NoGpuError, RunSpec
 
 #: No mounts and no variables: what installed images are checked with.
 _ALONE = RunSpec((), 0.0)
 _NO_FILES: Mapping[Reference, tuple[str, ...]] = {}
 _RUNNERS: dict[type[Check], Callable[[Any, Scene], CheckResult]] = {
     RunCheck: check_command,
+    ServeCheck: check_service,
     LoadBudgetCheck: check_load_budget,
     GoldenCheck: check_golden,
 }
@@ -84,11 +87,20 @@ def run_commands(
     results = []
     with watching(engine, progress, where_in_code=where_in_code) as watch:
         for check in wanted:
-            progress.note(f"check {check.name}: {' '.join(check.run)[:100]}")
+            progress.note(f"check {check.name}: {' '.join(check.run)[:100] or 'the command of its image'}")
             files = model_files.get(check.image, ())
-            scene = Scene(engine, watch, image_ids[check.image], surroundings, files)
-            results.append(_RUNNERS[type(check)](check, scene))
+            results.append(_result(check, Scene(engine, watch, image_ids[check.image], surroundings, files)))
     return tuple(results)
+
+
+def _result(check: AnyCheck, scene: Scene) -> CheckResult:
+    """What the runner of its kind finds; where it needs a GPU and there is none, nothing was shown."""
+    began = time.monotonic()
+    try:
+        return _RUNNERS[type(check)](check, scene)
+    except NoGpuError as error:
+        detail = f"{NOT_PROVED}: {error.what}"
+        return CheckResult(check.name, kind_of(check), False, detail, time.monotonic() - began, proved_here=False)
 
 
 def require_passed(results: tuple[CheckResult, ...], where: str) -> None:

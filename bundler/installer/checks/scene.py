@@ -33,7 +33,7 @@ class Scene:
         """How the check's command, or another one in its place, is run."""
         env = {**self.surroundings.env, **check.env}
         wanted = check.run if command is None else command
-        return RunSpec(wanted, check.within_s, check.user, env, self.surroundings.mounts)
+        return RunSpec(wanted, check.within_s, check.user, env, self.surroundings.mounts, gpu=check.needs_gpu)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,11 @@
 """The program in the holder's image: a static ELF of a few hundred bytes that pauses, or sends the control and ends.
 
-It is written here, instruction by instruction, so that no compiler and no binary from elsewhere stands between this page
-and what runs. With one argument it only waits. With two it first sends one UDP packet to port 9 (discard) of the
-gateway and one DNS question for ``control.bundler.invalid`` to the name server, and that is all that it does: the
-positive control comes from a container as a service's first act would.
+It is written here, instruction by instruction (`elf`). With one argument it only waits. With two it first sends one UDP
+packet to port 9 (discard) of the gateway and one DNS question for ``control.bundler.invalid`` to the name server, and
+that is all that it does: the positive control comes from a container as a service's first act would.
 
-Sources: ELF-64 Object File Format 1.5 (header and program header); numbers of system calls from the kernel's
-``arch/x86/entry/syscalls/syscall_64.tbl`` and ``include/uapi/asm-generic/unistd.h``; Intel SDM volume 2; Arm ARM C6.
+Sources: numbers of system calls from the kernel's ``arch/x86/entry/syscalls/syscall_64.tbl`` and
+``include/uapi/asm-generic/unistd.h``; Intel SDM volume 2; Arm ARM C6.
 """
 
 from __future__ import annotations
@@ -15,26 +14,17 @@ import ipaddress
 import socket
 import struct
 
+from bundler.installer.egress.elf import executable
 from bundler.installer.egress.wire import GATEWAY, NAME_SERVER
 
 CONTROL_NAME = "control.bundler.invalid"
 CONTROL_PORT, DNS_PORT = 9, 53
-#: In the place of the two architectures' names in OCI's words.
-ARCHITECTURES = ("amd64", "arm64")
-_MACHINES = {"amd64": 62, "arm64": 183}
-_BASE, _HEADERS_SIZE, _PAGE = 0x400000, 120, 0x10000
 _ADDRESS_SIZE = 16
 
 
 def program(architecture: str) -> bytes:
     """The whole file for one of ``ARCHITECTURES``; the same bytes each time."""
-    code = _amd64() if architecture == "amd64" else _arm64()
-    size = _HEADERS_SIZE + len(code)
-    identity = b"\x7fELF\x02\x01\x01" + bytes(9)
-    entry = _BASE + _HEADERS_SIZE
-    header = struct.pack("<HHIQQQIHHHHHH", 2, _MACHINES[architecture], 1, entry, 64, 0, 0, 64, 56, 1, 0, 0, 0)
-    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, _BASE, _BASE, size, size, _PAGE)
-    return identity + header + segment + code
+    return executable(architecture, _amd64() if architecture == "amd64" else _arm64())
 
 
 def _messages() -> tuple[tuple[bytes, bytes], ...]:

@@ -2,6 +2,7 @@
 
     with watching(engine, progress) as watch:      # the name space, the wire, and the control, once
         result, no_egress = watch.run(image_id, spec)
+        with watch.started(image_id, spec) as service: ...
 
 What is caught is worth something only where catching works. So each session first lets a container of its own send a
 packet and ask a question, and ends with CheckError where it does not catch both.
@@ -12,8 +13,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Optional, Protocol
 
@@ -29,6 +31,7 @@ from bundler.installer.egress.processes import Processes
 from bundler.installer.egress.python_hook.joining import with_places
 from bundler.installer.egress.python_hook.reports import Heard
 from bundler.installer.egress.python_hook.session import Hook, HookRefusedError, python_hook
+from bundler.installer.egress.service import Service
 from bundler.installer.egress.wire import HOST_NAME, lay_wire
 from bundler.installer.engine import Engine, EngineFacts, Holder, RunResult, RunSpec
 
@@ -42,6 +45,9 @@ class Watch(Protocol):
     def run(self, image_id: Digest, spec: RunSpec) -> tuple[RunResult, NoEgress]:
         """Run the command of ``spec``; raises EngineError where it cannot be run, CheckError where nobody listened."""
 
+    def started(self, image_id: Digest, spec: RunSpec) -> AbstractContextManager[Service]:
+        """The same command while it runs, so that it can be asked; removed when the block ends."""
+
 
 class _Tripwire:
     """Commands join the holder's name space, where the wire is."""
@@ -53,13 +59,25 @@ class _Tripwire:
         self._hook = hook
 
     def run(self, image_id: Digest, spec: RunSpec) -> tuple[RunResult, NoEgress]:
+        result = self._engine.run(image_id, self._joined(image_id, spec))
+        return result, self._collected(result.began, spec)
+
+    @contextmanager
+    def started(self, image_id: Digest, spec: RunSpec) -> Iterator[Service]:
+        with self._engine.started(image_id, self._joined(image_id, spec)) as running:
+            collect = partial(self._collected, running.began, spec)
+            yield Service(self._engine, running, self._holder, self._holder.image_id, collect)
+
+    def _joined(self, image_id: Digest, spec: RunSpec) -> RunSpec:
         hooked = self._hook.hooked(image_id, spec) if self._hook else spec
-        result = self._engine.run(image_id, replace(hooked, network=self._holder))
-        heard = self._hook.collect(result.began) if self._hook else Heard()
+        return replace(hooked, network=self._holder)
+
+    def _collected(self, began: float, spec: RunSpec) -> NoEgress:
+        heard = self._hook.collect(began) if self._hook else Heard()
         try:
-            attempts = with_places(self._listener.collect(result.began), heard.places)
+            attempts = with_places(self._listener.collect(began), heard.places)
             is_hooked = self._hook is not None
-            return result, NoEgress(TRIPWIRE, attempts=attempts, where_in_code=is_hooked, untold_calls=heard.untold)
+            return NoEgress(TRIPWIRE, attempts=attempts, where_in_code=is_hooked, untold_calls=heard.untold)
         except OSError as error:
             raise CheckError(
                 f"the proof that nothing calls out was not done: its wire could not be read: {error}",
@@ -76,7 +94,15 @@ class _Unwatched:
         self._why = why
 
     def run(self, image_id: Digest, spec: RunSpec) -> tuple[RunResult, NoEgress]:
-        return self._engine.run(image_id, spec), NoEgress(WEAKER, self._why)
+        return self._engine.run(image_id, spec), self._unknown()
+
+    @contextmanager
+    def started(self, image_id: Digest, spec: RunSpec) -> Iterator[Service]:
+        with self._engine.helpers() as helpers, self._engine.started(image_id, spec) as running:
+            yield Service(self._engine, running, running, helpers, self._unknown)
+
+    def _unknown(self) -> NoEgress:
+        return NoEgress(WEAKER, self._why)
 
 
 class _NotHere(Exception):  # noqa: N818 - nothing is wrong, only less can be proved

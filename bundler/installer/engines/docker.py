@@ -13,14 +13,14 @@ from bundler.core.errors import BundleError, BundlerError, EngineError
 from bundler.core.oci import Image
 from bundler.core.reference import Reference
 from bundler.installer.egress.holder_image import can_hold, holder_image, holder_layer
-from bundler.installer.engine import Container, EngineFacts, HeldImage, Holder, RunResult, RunSpec
+from bundler.installer.engine import Container, EngineFacts, HeldImage, Holder, Running, RunResult, RunSpec
 from bundler.installer.engines.docker_containers import created, remove_leftovers
 from bundler.installer.engines.docker_facts import platform_of, read_facts, read_info
 from bundler.installer.engines.docker_holder import held_open
 from bundler.installer.engines.docker_load import send_archive
 from bundler.installer.engines.docker_names import forget, point, take_away
 from bundler.installer.engines.docker_paused import paused
-from bundler.installer.engines.docker_run import run
+from bundler.installer.engines.docker_run import run, started
 from bundler.installer.engines.docker_store import inspect, listed, store_of
 
 #: What every engine says of a layer that it cannot read as a tar (Go's archive/tar, ErrHeader). A stream that was cut
@@ -107,16 +107,31 @@ class DockerEngine:
         """Run a command as ``RunSpec`` says, never with a network that leads anywhere."""
         return run(self._client, image_id, spec)
 
+    def started(self, image_id: Digest, spec: RunSpec) -> AbstractContextManager[Running]:
+        """The same command while it runs; killed and removed when the block ends."""
+        return started(self._client, image_id, spec)
+
+    @contextmanager
+    def helpers(self) -> Iterator[Digest]:
+        """The image with bundler's own programs; EngineError for a platform that there are none for."""
+        platform = self._platform()
+        if not can_hold(platform):
+            raise EngineError(
+                f"bundler has no programs of its own for {platform}",
+                where=self._client.address,
+                remedy="check on linux/amd64 or linux/arm64",
+            )
+        image_id = self.load_layer(holder_image(platform), io.BytesIO(holder_layer(platform)))
+        try:
+            yield image_id
+        finally:
+            forget(self._client, image_id)
+
     @contextmanager
     def holder(self) -> Iterator[Holder]:
         """A container that holds an empty network name space; it and its image are removed when the block ends."""
-        platform = self._platform()
-        image_id = self.load_layer(holder_image(platform), io.BytesIO(holder_layer(platform)))
-        try:
-            with held_open(self._client, image_id) as holder:
-                yield holder
-        finally:
-            forget(self._client, image_id)
+        with self.helpers() as image_id, held_open(self._client, image_id) as holder:
+            yield holder
 
     def paused(self, image_id: Digest) -> AbstractContextManager[Holder]:
         """A container of the image that runs nothing of it, in no network; removed when the block ends."""

@@ -13,6 +13,7 @@ from bundler.builder.model_tree import ModelTree, TreeFile
 from bundler.builder.recipe_file import load_recipe
 from bundler.builder.recipe_models import ModelSpec
 from bundler.core.bundle_manifest import PayloadFile, parse_bundle_manifest, render_bundle_manifest
+from bundler.core.checks import Peer, Question, ServeCheck
 from bundler.core.digest import Digest
 from bundler.core.errors import UsageError
 from bundler.core.oci import render_plain_manifest
@@ -62,6 +63,29 @@ def test_a_check_runs_in_the_first_application_unless_it_says_another(directory:
     assert (plain.expect, plain.forbid, plain.user, plain.env) == ((), (), None, {})
     assert (full.image.familiar, full.expect, full.forbid) == ("small:2", ("one", "two"), ("bad",))
     assert (full.user, full.env) == ("7", {"K": "v"})
+
+
+SERVES = """\
+  - { name: opens, serve: 80 }
+  - { name: path, serve: 8080, ask: /health, watch: 30s, gpu: true, allow: ["Database:5432"] }
+  - name: body
+    serve: 8080
+    run: [serve]
+    ask: { path: /v1, headers: { X: y }, body: "{}" }
+    status: 201
+    expect: a
+"""
+
+
+def test_services_are_described(directory: Path) -> None:
+    (directory / "recipe.yaml").write_text(RECIPE + SERVES)
+    opens, path, body = describe_checks(load_recipe(directory))[2:]
+    assert isinstance(opens, ServeCheck) and isinstance(path, ServeCheck) and isinstance(body, ServeCheck)
+    assert (opens.port, opens.run, opens.question, opens.watch_s, opens.within_s) == (80, (), None, 0.0, 60.0)
+    assert path.question == Question("GET", "/health", {}, None)
+    assert (path.status, path.watch_s, path.needs_gpu, path.allow) == (200, 30.0, True, (Peer("database", 5432),))
+    assert body.question == Question("POST", "/v1", {"X": "y"}, "{}")
+    assert (body.run, body.status, body.expect) == (("serve",), 201, ("a",))
 
 
 def test_without_an_application_a_check_runs_in_the_base(directory: Path) -> None:

@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from bundler.core.digest import Digest
-from bundler.installer.egress.holder_image import PROGRAM, can_hold, holder_image, holder_layer
-from bundler.installer.egress.holder_program import ARCHITECTURES, CONTROL_NAME, program
+from bundler.installer.egress import asker_program
+from bundler.installer.egress.elf import ARCHITECTURES
+from bundler.installer.egress.holder_image import ASKER, PROGRAM, can_hold, holder_image, holder_layer
+from bundler.installer.egress.holder_program import CONTROL_NAME, program
 from bundler.installer.egress.questions import Question, read_question
 
 #: Both were run once: amd64 by every engine test, arm64 by qemu-aarch64, whose trace showed both messages leave.
@@ -54,14 +56,16 @@ def test_the_program_pauses_until_it_is_killed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_the_image_holds_the_program_and_nothing_else(architecture: str) -> None:
+def test_the_image_holds_the_programs_and_nothing_else(architecture: str) -> None:
     plain = holder_layer(f"linux/{architecture}")
+    found = {}
     with tarfile.open(fileobj=io.BytesIO(plain)) as archive:
-        (member,) = archive.getmembers()
-        stream = archive.extractfile(member)
-        assert stream is not None
-        assert stream.read() == program(architecture)
-    assert (f"/{member.name}", member.mode, member.uid, member.mtime) == (PROGRAM, 0o755, 0, 0)
+        for member in archive.getmembers():
+            stream = archive.extractfile(member)
+            assert stream is not None
+            found[f"/{member.name}"] = stream.read()
+            assert (member.mode, member.uid, member.mtime) == (0o755, 0, 0)
+    assert found == {PROGRAM: program(architecture), ASKER: asker_program.program(architecture)}
     image = holder_image(f"linux/{architecture}")
     assert image.diff_ids == (Digest.of(plain),)
     assert image.platform == f"linux/{architecture}"
