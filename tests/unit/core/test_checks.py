@@ -40,7 +40,7 @@ OPENS = ServeCheck(
 )  # fmt: skip
 RUN = RunCheck(name="runs", run=("x",), allow=(), needs_gpu=False, expect=("a",), forbid=(), **_COMMON)
 BUDGET = LoadBudgetCheck(name="loads", run=("x",), allow=(), needs_gpu=True, budget_s=10.0, **_COMMON)
-_RECORDED = Golden("m", "c" * 40, "by hand", ("a", ["b"]), ([0.5], None))
+_RECORDED = Golden("m", "c" * 40, {"w": "0" * 64}, "by hand", ("a", ["b"]), ([0.5], None))
 GOLDEN = GoldenCheck(name="gold", run=("x",), allow=(), needs_gpu=False, golden=_RECORDED, tolerance=0.0, **_COMMON)
 ALL = [SERVE, OPENS, RUN, BUDGET, GOLDEN]
 SCHEMA = json.loads((Path(__file__).parents[3] / "docs" / "bundle.schema.json").read_text(encoding="utf-8"))
@@ -67,7 +67,7 @@ def test_every_key_that_is_written_stands_in_the_schema() -> None:
         assert common | own >= set(document) >= own
     question = definitions["serve_check"]["properties"]["question"]["properties"]
     assert set(question) == set(render_check(SERVE)["question"])
-    golden = definitions["golden_check"]["properties"]["golden"]["properties"]
+    golden = definitions["golden"]["properties"]
     assert set(golden) == set(render_check(GOLDEN)["golden"])
 
 
