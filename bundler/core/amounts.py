@@ -1,8 +1,14 @@
-"""Sizes and times as people read them."""
+"""Sizes, times and dates as people read them."""
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
+
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June", "July"),
+    *("August", "September", "October", "November", "December"),
+)
 
 
 def human_size(size: int) -> str:
@@ -25,3 +31,12 @@ def human_time(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def human_date(moment: str) -> str:
+    """``26 November 2026, 22:41 UTC`` for a moment as RFC 3339 has it; what is none stays as it is."""
+    try:
+        found = datetime.fromisoformat(moment).astimezone(timezone.utc)
+    except (ValueError, OverflowError):
+        return moment
+    return f"{found.day} {_MONTHS[found.month - 1]} {found.year}, {found:%H:%M} UTC"

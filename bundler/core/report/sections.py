@@ -64,10 +64,16 @@ def proved(evidence: Evidence) -> Markup:
 
 
 def _result_row(result: CheckResult) -> Sequence[Content]:
-    measured = ", ".join(f"{key} {value:g}" for key, value in result.measured.items())
+    measured = ", ".join(_measured(key, value) for key, value in result.measured.items())
     name = joined(result.name, el("span", f"kind {result.kind}", class_="note"))
     outcome = joined(_status(result), el("span", result.detail, class_="note"))
     return (name, outcome, _proof(result), measured, human_time(result.seconds) if result.proved_here else "")
+
+
+def _measured(key: str, value: float) -> str:
+    """``cold_s`` is ``cold … s``: units stand in the names of figures."""
+    name, _, unit = key.rpartition("_")
+    return f"{name} {value:g} s" if unit == "s" and name else f"{key} {value:g}"
 
 
 def _status(result: CheckResult) -> Markup:

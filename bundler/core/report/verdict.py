@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bundler.core.amounts import human_date
 from bundler.core.egress import TRIPWIRE, WEAKER
 from bundler.core.report.evidence import MOUNTED, Evidence
 
@@ -79,7 +80,7 @@ def _sentences(evidence: Evidence, counts: Counts) -> Iterator[str]:
     if evidence.provenance:
         engine = evidence.provenance.engine
         host = f" on {engine.system}" if engine.system else ""
-        yield f"Checked at {evidence.provenance.at}, in {engine.name} {engine.version}{host}."
+        yield f"Checked on {human_date(evidence.provenance.at)}, in {engine.name} {engine.version}{host}."
 
 
 def _reservations(evidence: Evidence, counts: Counts) -> list[str]:
