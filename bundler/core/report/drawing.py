@@ -1,7 +1,8 @@
 """The start of a check, drawn: processes as bars, loads as diamonds, attempts as crosses, over an axis of seconds.
 
-Places along the axis are percentages, so that the drawing follows the width of the page while its text keeps its size.
-Kinds differ by their shape and by words, not by colour alone.
+Each has a row of its own, its words as text of the page and its shape below them, so that words wrap, rows break over
+sheets of paper, and who does not see the shapes misses nothing. Places along the axis are percentages: drawings follow
+the width of the page. Kinds differ by their shape and by words, not by colour alone.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bundler.core.egress import Attempt
-from bundler.core.report.markup import Markup, el, joined, safe
+from bundler.core.report.markup import Markup, el, joined
 from bundler.core.timeline import FileLoad, Timeline
 
 BAR, DIAMOND, CROSS, RING = "bar", "diamond", "cross", "ring"
@@ -20,7 +21,7 @@ _SHAPES = {
     CROSS: "M-5 -5 L5 5 M-5 5 L5 -5",
     RING: "M-5 0 A5 5 0 1 0 5 0 A5 5 0 1 0 -5 0 Z",
 }
-_ROW, _AXIS, _LETTERS = 34, 26, 44
+_LANE, _AXIS = 16, 20
 _MOST_ROWS = {BAR: 24, DIAMOND: 24, CROSS: 24, RING: 12}
 
 
@@ -33,27 +34,26 @@ class _Row:
 
 
 def drawing(name: str, timeline: Timeline, attempts: Sequence[Attempt], allowed: Sequence[Attempt]) -> Markup:
-    """An SVG of one run of the check ``name``, and the labels that were too long for it."""
+    """One run of the check ``name``: the axis, and a row for each process, file and attempt."""
     rows, left_out = _rows(timeline, attempts, allowed)
     end = max([timeline.seconds, *(row.last_s for row in rows), 0.001])
-    height = _AXIS + _ROW * len(rows) + 4
-    title = f"The start of check {name}"
+    step = _step(end)
     described = (
-        f"{len(timeline.processes)} processes, {len(timeline.loads)} model files and {len(attempts)} attempts to call out "
-        f"over {timeline.seconds:.2f} seconds; each stands in a row with its time."
+        f"{len(timeline.processes)} processes, {len(timeline.loads)} model files and {len(attempts)} attempts to call "
+        f"out over {timeline.seconds:.2f} seconds; each is told below with its times."
     )
-    picture = el(
+    axis = el(
         "svg",
-        el("title", title),
+        el("title", f"The start of check {name}, in seconds"),
         el("desc", described),
-        _axis(end, height),
-        *(_drawn(row, _AXIS + _ROW * number, end) for number, row in enumerate(rows)),
+        *(_tick(value, end, step) for value in _ticks(end, step)),
         role="img",
         width="100%",
-        height=str(height),
-        class_="start",
+        height=str(_AXIS),
+        class_="axis",
     )
-    return joined(picture, _long_labels(rows), el("p", left_out, class_="note") if left_out else "")
+    lanes = el("ol", *(_drawn(row, end, step) for row in rows), class_="lanes")
+    return joined(axis, lanes, el("p", left_out, class_="note") if left_out else "")
 
 
 def legend() -> Markup:
@@ -109,11 +109,8 @@ def _target(attempt: Attempt) -> str:
     return f"{attempt.protocol} to {attempt.address}" + ("" if attempt.port is None else f" port {attempt.port}")
 
 
-def _axis(end: float, height: int) -> Markup:
-    step = _step(end)
-    ticks = [number * step for number in range(math.floor(end / step + 1e-9) + 1)]
-    drawn = [_tick(value, _percent(value, end), height, step) for value in ticks]
-    return el("g", *drawn, class_="axis")
+def _ticks(end: float, step: float) -> list[float]:
+    return [number * step for number in range(math.floor(end / step + 1e-9) + 1)]
 
 
 def _step(end: float) -> float:
@@ -122,48 +119,42 @@ def _step(end: float) -> float:
     return next(size * factor for factor in (1, 2, 2.5, 5, 10) if end / (size * factor) <= 6 or factor == 10)
 
 
-def _tick(value: float, place: str, height: int, step: float) -> Markup:
+def _tick(value: float, end: float, step: float) -> Markup:
     digits = max(0, -math.floor(math.log10(step) + 1e-9)) + (1 if f"{step:e}".startswith("2.5") else 0)
-    near_end = float(place.rstrip("%")) > 95
-    anchor = "start" if value == 0 else "end" if near_end else "middle"
-    line = el("line", x1=place, x2=place, y1="16", y2=str(height))
-    return joined(line, el("text", f"{value:.{digits}f} s", x=place, y="11", text_anchor=anchor))
+    place = _percent(value, end)
+    anchor = "start" if value == 0 else "end" if value / end > 0.95 else "middle"
+    return el("text", f"{value:.{digits}f} s", x=place, y="14", text_anchor=anchor)
 
 
 def _percent(value: float, end: float) -> str:
     return f"{min(max(value / end, 0.0), 1.0) * 100:.3f}%"
 
 
-def _drawn(row: _Row, top: int, end: float) -> Markup:
-    place, width = _percent(row.first_s, end), _percent(row.last_s - row.first_s, end)
-    middle = top + 24
-    parts = [el("title", f"{row.label}, {_told_span(row)}")]
-    if row.shape == BAR:
-        parts.append(el("rect", x=place, y=str(middle - 5), width=width, height="10", class_="bar"))
-        parts.append(el("line", x1=place, x2=place, y1=str(middle - 7), y2=str(middle + 7), class_="begin"))
-    else:
-        if row.last_s > row.first_s:
-            line = {"x1": place, "x2": _percent(row.last_s, end), "y1": str(middle), "y2": str(middle)}
-            parts.append(el("line", **line, class_="held"))
-        mark = el("path", d=_SHAPES[row.shape], class_=row.shape)
-        parts.append(el("svg", mark, x=place, y=str(middle), overflow="visible"))
-    when = el("tspan", f"{_told_span(row)}: ", class_="when")
-    parts.append(el("text", when, _short(row.label), x="0", y=str(top + 12)))
-    return el("g", *parts)
+def _drawn(row: _Row, end: float, step: float) -> Markup:
+    words = el("span", el("span", f"{_told_span(row)}: ", class_="when"), row.label)
+    grid = (_line(_percent(value, end), _percent(value, end), 0, _LANE, "grid") for value in _ticks(end, step))
+    parts = _bar(row, end) if row.shape == BAR else _mark(row, end)
+    lane = el("svg", *grid, *parts, width="100%", height=str(_LANE), aria_hidden="true", class_="lane")
+    return el("li", words, lane)
+
+
+def _bar(row: _Row, end: float) -> Iterator[Markup]:
+    begin, width = _percent(row.first_s, end), _percent(row.last_s - row.first_s, end)
+    yield el("rect", x=begin, y="3", width=width, height="10", class_="bar")
+    yield _line(begin, begin, 1, _LANE - 1, "begin")
+
+
+def _mark(row: _Row, end: float) -> Iterator[Markup]:
+    middle, begin = _LANE // 2, _percent(row.first_s, end)
+    if row.last_s > row.first_s:
+        yield _line(begin, _percent(row.last_s, end), middle, middle, "held")
+    shape = el("path", d=_SHAPES[row.shape], class_=row.shape)
+    yield el("svg", shape, x=begin, y=str(middle), overflow="visible")
+
+
+def _line(x1: str, x2: str, y1: int, y2: int, style: str) -> Markup:
+    return el("line", x1=x1, x2=x2, y1=str(y1), y2=str(y2), class_=style)
 
 
 def _told_span(row: _Row) -> str:
     return f"{row.first_s:.2f} to {row.last_s:.2f} s" if row.last_s > row.first_s else f"{row.first_s:.2f} s"
-
-
-def _short(label: str) -> str:
-    flat = safe(label)
-    return flat if len(flat) <= _LETTERS else f"{flat[: _LETTERS - 20]} … {flat[-17:]}"
-
-
-def _long_labels(rows: Sequence[_Row]) -> Markup:
-    long = [row.label for row in rows if len(safe(row.label)) > _LETTERS]
-    if not long:
-        return joined()
-    items = (el("li", el("code", label)) for label in long)
-    return joined(el("p", "In full:", class_="note"), el("ul", *items, class_="full"))

@@ -44,13 +44,15 @@ ul.gaps{list-style:none;padding:0;margin:0}
 ul.gaps li{padding:.55rem 0 .55rem 1.9rem;border-bottom:1px solid var(--line);position:relative;overflow-wrap:anywhere}
 ul.gaps svg{position:absolute;left:0;top:.75rem;width:1.15rem;height:1.15rem}
 ul.gaps strong{display:block}
-ul.limits,ul.full{margin:.4rem 0;padding-left:1.25rem}
-ul.full{font-size:.86rem;overflow-wrap:anywhere}
+ul.limits{margin:.4rem 0;padding-left:1.25rem}
 figure{margin:0}
-svg.start{display:block;margin:.5rem 0 .25rem;overflow:hidden}
-svg.start text{font-size:12.5px;fill:var(--ink)}
-svg.start .when{fill:var(--soft)}
-.axis text{fill:var(--soft)}.axis line{stroke:var(--line)}
+svg.axis,svg.lane{display:block;overflow:visible}
+svg.axis{margin-top:.5rem}
+.axis text{font-size:12px;fill:var(--soft)}
+ol.lanes{list-style:none;margin:0 0 .5rem;padding:0;font-size:.86rem;line-height:1.35}
+ol.lanes li{padding:.2rem 0 0;overflow-wrap:anywhere}
+.when{color:var(--soft);font-variant-numeric:tabular-nums}
+.grid{stroke:var(--line)}
 .bar{fill:var(--bar);fill-opacity:.5;stroke:var(--bar)}.begin{stroke:var(--bar);stroke-width:2}
 .diamond{fill:var(--load)}.held{stroke:var(--load);stroke-width:1.5;stroke-dasharray:2 3}
 .cross{fill:none;stroke:var(--bad);stroke-width:3}.ring{fill:none;stroke:var(--ink);stroke-width:2}
