@@ -27,10 +27,10 @@ border:1px solid var(--line);border-left:.5rem solid var(--tone);border-radius:.
 .verdict a{color:inherit}
 .good{--tone:var(--good)}.bad{--tone:var(--bad)}.mixed{--tone:var(--mixed)}
 .sign{fill:none;stroke:var(--tone);stroke-width:2.2;stroke-linecap:round;stroke-linejoin:round}
-.status{display:inline-flex;gap:.4em;align-items:center;font-weight:600;color:var(--tone)}
+.status{display:inline-flex;white-space:nowrap;gap:.4em;align-items:center;font-weight:600;color:var(--tone)}
 .status svg{flex:none;width:1.1em;height:1.1em}
-dl.facts{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:.3rem 1.25rem;margin:0}
-dl.facts dt{color:var(--soft)}dl.facts dd{margin:0;overflow-wrap:anywhere}
+dl.facts{display:grid;grid-template-columns:fit-content(14rem) minmax(0,1fr);gap:.3rem 1.25rem;margin:0}
+dl.facts dt{color:var(--soft);overflow-wrap:anywhere}dl.facts dd{margin:0;overflow-wrap:anywhere}
 table{width:100%;border-collapse:collapse;margin:.5rem 0 1.25rem;font-size:.94rem}
 caption{text-align:left;font-weight:600;padding:.25rem 0}
 th,td{text-align:left;vertical-align:top;padding:.5rem .75rem .5rem 0;border-bottom:1px solid var(--line);
@@ -77,9 +77,11 @@ td[data-label]:empty{display:none}
 :root{--ink:#000;--soft:#444;--paper:#fff;--panel:#fff;--line:#999;--good:#000;--bad:#000;--mixed:#000;--bar:#555;
 --load:#000;color-scheme:light}
 body{font-size:10pt}main{max-width:none;padding:0}
-h2{margin-top:1.5rem}h2,h3,caption{break-after:avoid}
-tr,li,.verdict,svg,figure,dl.facts dd{break-inside:avoid}
-thead{display:table-header-group}
+h2{margin-top:1.5rem}h2,h3,caption,thead,.legend,svg.axis,section>.note{break-after:avoid}
+tr,li,.verdict,svg,dl.facts dd,table.short{break-inside:avoid}
+thead{display:table-header-group}tbody th{min-width:8.5rem}
+.note,thead th,ol.lanes,footer{font-size:8.5pt}
+table{font-size:9pt}dl.facts{font-size:9pt}dl.facts code{font-size:7.2pt}
 .verdict{border-width:2px 2px 2px .5rem}.verdict a{text-decoration:none}
 p,li{orphans:3;widows:3}
 }

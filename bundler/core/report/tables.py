@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from bundler.core.report.markup import Content, Markup, el, joined
 
+#: As many rows stay together on paper.
+_SHORT = 6
+
 
 @dataclass(frozen=True)
 class Column:
@@ -23,14 +26,15 @@ class Column:
 
 def table(caption: str, columns: Sequence[Column], rows: Iterable[Sequence[Content]]) -> Markup:
     """A table whose first cells name their rows. Its parts have their roles by name: stacked, browsers forget them."""
+    body = [el("tr", *_cells(columns, row), role="row") for row in rows]
     heads = (el("th", column.name, scope="col", role="columnheader", **column.style) for column in columns)
-    body = (el("tr", *_cells(columns, row), role="row") for row in rows)
     return el(
         "table",
         el("caption", caption) if caption else joined(),
         el("thead", el("tr", *heads, role="row"), role="rowgroup"),
         el("tbody", *body, role="rowgroup"),
         role="table",
+        class_="short" if len(body) <= _SHORT else "long",
     )
 
 
