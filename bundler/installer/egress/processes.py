@@ -76,11 +76,10 @@ class Processes:
 
     def members(self) -> Iterator[Path]:
         """The folders below ``/proc`` of the processes in the name space, by their ids on this host."""
-        for pid in sorted(int(entry.name) for entry in _PROC.iterdir() if entry.name.isdecimal()):
-            folder = _PROC / str(pid)
+        for pid in sorted(int(name) for name in os.listdir(_PROC) if name.isdecimal()):  # noqa: PTH208 - as in `_link`
             with suppress(OSError):
-                if _link(folder / "ns" / "net") == self._namespace:
-                    yield folder
+                if _link(f"{_PROC}/{pid}/ns/net") == self._namespace:
+                    yield _PROC / str(pid)
 
     def identity(self, folder: Path) -> Optional[Identity]:
         """What a member's process is; None for the holder, and for the engine's own on their way into a container.
@@ -96,7 +95,7 @@ class Processes:
         return Identity(int(ids[-1]), shown_command(folder, _KEPT_COMMAND), started)
 
 
-def _link(path: Path) -> str:
+def _link(path: Path | str) -> str:
     """Where a link of /proc leads. OSError where its process is gone or may not be looked at."""
     return os.readlink(path)  # noqa: PTH115 - thousands are read, and each Path would cost more than the call
 

@@ -6,8 +6,8 @@
     recorder.timeline(result.began, result.seconds)
 
 Only processes of the check's own network name space are looked at, from outside: nothing runs in the container for it.
-A look follows the last one after 50 ms, or after nine times as long as that one took, so it costs a tenth of one core
-at most, however many processes a container has.
+A look follows the last one after 50 ms, or after nine times as long as that one computed, so all of them cost a tenth of
+one core at most, however many processes a container has.
 
 Source: proc(5): ``/proc/<pid>/fd``, ``/proc/<pid>/maps``, ``/proc/<pid>/stat`` (field 22, the time of the start).
 """
@@ -76,14 +76,14 @@ class Recorder:
         return Timeline(seconds, self._longest_pause, tuple(processes), tuple(loads), len(self._unkept))
 
     def _look_on(self) -> None:
-        pause = 0.0
+        pause, former = 0.0, None
         while not self._ended.wait(pause):
-            began = time.monotonic()
+            began, computed = time.monotonic(), time.thread_time()
             self._look()
-            took = time.monotonic() - began
-            pause = max(_PAUSE_S, _IDLE_PER_LOOK * took)
-            if self._processes:
-                self._longest_pause = max(self._longest_pause, pause + took)
+            pause = max(_PAUSE_S, _IDLE_PER_LOOK * (time.thread_time() - computed))
+            if former is not None and self._processes:
+                self._longest_pause = max(self._longest_pause, began - former)
+            former = began
 
     def _look(self) -> None:
         for folder in self._members.members():
