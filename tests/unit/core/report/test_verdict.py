@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from bundler.core.check_result import CheckResult
+from bundler.core.checks import AnyCheck, Golden, GoldenCheck, RunCheck, ServeCheck
 from bundler.core.report.evidence import MOUNTED, OFF, Evidence
 from bundler.core.report.unproved import gaps_of
 from bundler.core.report.verdict import FAILED as FAILING
@@ -104,3 +106,27 @@ def test_without_a_rehearsal_all_is_open(made: Made) -> None:
 
 def test_a_mounted_rehearsal_leaves_the_finished_images_open(made: Made) -> None:
     assert "The finished images" in open_points(made(PASSED, mode=MOUNTED))
+
+
+def test_checks_that_passed_close_what_was_open(made: Made) -> None:
+    found = made(MODEL, PASSED, sidecar=True)
+    _, app, beside = (image.reference for image in found.manifest.images)
+    common = {"run": (), "within_s": 1.0, "user": None, "env": {}, "allow": (), "needs_gpu": False}
+    patterns = {"expect": (), "forbid": ()}
+    golden = Golden("tiny", None, "the card's example", (1, 2), (1, 2))
+    checks: tuple[AnyCheck, ...] = (
+        *found.manifest.checks,
+        ServeCheck("serves", app, **common, **patterns, port=80, question=None, status=200, watch_s=0.0),  # type: ignore[arg-type]  # by their names
+        GoldenCheck("golden", app, **common, golden=golden, tolerance=0.1),  # type: ignore[arg-type]  # as above
+        RunCheck("beside", beside, **common, **patterns),  # type: ignore[arg-type]  # as above
+    )
+    named = {name: dataclasses.replace(PASSED, name=name) for name in ("serves", "golden", "beside")}
+
+    def with_results(*results: CheckResult) -> dict[str, str]:
+        manifest = dataclasses.replace(found.manifest, checks=checks)
+        bundle = dataclasses.replace(found.bundle, manifest=manifest)
+        return open_points(dataclasses.replace(found, bundle=bundle, results=(MODEL, PASSED, *results)))
+
+    assert list(with_results(*named.values())) == ["Who made the kit"]
+    without = with_results(named["beside"], NO_GPU, dataclasses.replace(FAILED, name="serves"))
+    assert {"The start as in production", "That models compute what they should"} <= set(without)
