@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bundler.core.bundle import open_bundle
 from bundler.core.check_result import CheckResult
+from bundler.core.code_place import CodePlace, Frame
 from bundler.core.egress import TRIPWIRE, WEAKER, Attempt, NoEgress
 from bundler.core.kit import TrustPolicy
 from bundler.core.provenance import Control, Provenance, ProvingEngine
@@ -34,12 +35,22 @@ TIMELINE = Timeline(
         FileLoad("/app/models/tiny/1_Pooling/config.json", OPENED, 9, 4.4, 4.5),
     ),
 )
-ASKED = Attempt("DNS", "192.0.2.53", 53, "huggingface.co", "A, AAAA", 0.92, 4, ("python3 -m service (process 1)",))
+PLACE = CodePlace("socket.getaddrinfo", "huggingface.co", None, 1, 0.91, (Frame("/srv/service/load.py", 12, "load"),))
+ASKED = Attempt(
+    "DNS", "192.0.2.53", 53, "huggingface.co", "A, AAAA", 0.92, 4, ("python3 -m service (process 1)",), (PLACE,)
+)
 SENT = Attempt("TCP", "203.0.113.7", 443, None, None, 5.104, 1, ())
 BESIDE = Attempt("DNS", "192.0.2.53", 53, "db.internal", "A", 3.1, 2, ("python3 -m service (process 9)",))
 
 SILENT = NoEgress(TRIPWIRE, control=CONTROL, timelines=(TIMELINE,))
-LEAKING = NoEgress(TRIPWIRE, attempts=(ASKED, SENT), allowed=(BESIDE,), control=CONTROL, timelines=(TIMELINE,))
+LEAKING = NoEgress(
+    TRIPWIRE,
+    attempts=(ASKED, SENT),
+    allowed=(BESIDE,),
+    where_in_code=True,
+    control=CONTROL,
+    timelines=(TIMELINE,),
+)
 UNHEARD = NoEgress(WEAKER, "root's rights are needed to listen, and this is another user")
 
 MODEL = CheckResult("tiny in bundler-test/service:1.0.0", "models", True, "3 files have their locked sha256", 0.42)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from bundler.core.amounts import human_size, human_time
 from bundler.core.bundle_manifest import BundledImage, BundledModel
@@ -124,10 +124,9 @@ def _attempt_row(attempt: Attempt) -> Sequence[Content]:
     return (where, who, attempt.meaning, str(attempt.count), f"{attempt.after_s:.2f} s")
 
 
-def _places(attempt: Attempt) -> Iterator[str]:
-    """Where in the code it came from, where that was looked for."""
-    for place in getattr(attempt, "places", ()):
-        yield str(getattr(place, "told", place))
+def _places(attempt: Attempt) -> Iterable[str]:
+    """The lines of code that it came from, where they were looked for and seen."""
+    return dict.fromkeys(place.told for place in attempt.places if place.told)
 
 
 def start(evidence: Evidence) -> Markup:
@@ -187,6 +186,8 @@ def _facts(evidence: Evidence) -> Iterator[tuple[str, Content]]:
         )
     for told in dict.fromkeys(_controls(evidence)):
         yield "Control", told
+    if any(result.no_egress and result.no_egress.where_in_code for result in evidence.results):
+        yield "Hook", "Python processes ran with bundler's hook, which tells lines of code, and a PYTHONPATH of its own"
     yield "Bundle", f"{manifest.title}, made {manifest.created} by {manifest.created_by}"
     yield "bundle.json", el("code", str(evidence.bundle.digest))
     if evidence.bundle.tar_sum:

@@ -75,6 +75,8 @@ def test_every_outcome_is_told_in_words(tmp_path: Path) -> None:
         assert words in told
     for words in ("asked for huggingface.co", "some code looks for a model on the Hub", "203.0.113.7 port 443"):
         assert words in told
+    for words in ("/srv/service/load.py line 12 in load", "ran with bundler's hook"):
+        assert words in told
     for words in ("docker 28.5.1", "containerd store", "kernel 6.1.0-28-amd64", CONTROL.told, *LIMITS):
         assert words in told
 
