@@ -113,7 +113,7 @@ def test_checks_that_passed_close_what_was_open(made: Made) -> None:
     _, app, beside = (image.reference for image in found.manifest.images)
     common = {"run": (), "within_s": 1.0, "user": None, "env": {}, "allow": (), "needs_gpu": False}
     patterns = {"expect": (), "forbid": ()}
-    golden = Golden("tiny", None, "the card's example", (1, 2), (1, 2))
+    golden = Golden("tiny", None, {}, "the card's example", (1, 2), (1, 2))
     checks: tuple[AnyCheck, ...] = (
         *found.manifest.checks,
         ServeCheck("serves", app, **common, **patterns, port=80, question=None, status=200, watch_s=0.0),  # type: ignore[arg-type]  # by their names
