@@ -10,9 +10,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal, Protocol
 
+from bundler import __version__
 from bundler.builder.assemble import (
     Assembly,
     LocalModel,
@@ -32,7 +34,7 @@ from bundler.builder.images import BuildEngine, BuildOptions, request_of
 from bundler.builder.kit_writer import StagedKit
 from bundler.builder.lock import Lock
 from bundler.builder.models_whole import keep_models_whole
-from bundler.builder.papers import papers_of
+from bundler.builder.papers import Rehearsed, papers_of
 from bundler.builder.prepare import staged_trees
 from bundler.builder.recipe import ImageBase, Recipe
 from bundler.builder.recipe_file import load_recipe
@@ -45,7 +47,7 @@ from bundler.builder.state import Cache
 from bundler.builder.steps import Steps
 from bundler.builder.supply import DownloadSettings, ModelSupply
 from bundler.builder.writer import BundleWriter
-from bundler.core.bundle_manifest import BundleManifest, kit_title
+from bundler.core.bundle_manifest import BundleManifest, kit_title, render_bundle_manifest
 from bundler.core.check_result import CheckResult, advice_on_places
 from bundler.core.checks import AnyCheck
 from bundler.core.digest import Digest
@@ -54,8 +56,10 @@ from bundler.core.errors import BundleError, CheckError, Problem
 from bundler.core.kit import TrustPolicy
 from bundler.core.locking import exclusive_lock
 from bundler.core.progress import Progress
+from bundler.core.provenance import Provenance, ProvingEngine
 from bundler.core.quiet import QUIET
 from bundler.core.reference import Reference
+from bundler.core.report.evidence import KnownBundle
 from bundler.core.verify import verify_kit
 from bundler.loader import loader_path
 
@@ -67,6 +71,9 @@ class Rehearsal(Protocol):
 
     def store(self) -> StorePlace | None:
         """Where the engine that rehearses stores images; None for one whose disk is not seen from here."""
+
+    def engine(self) -> ProvingEngine:
+        """What the engine that rehearses says of itself."""
 
     def clear(self, progress: Progress) -> None:
         """Remove what killed rehearsals, of whatever kit, left in the engine."""
@@ -181,7 +188,9 @@ class _Build:
             step("rehearse")
             checks = mounted + self._rehearse(kit.directory)
             step("write the kit")
-            kit.write(manifest, tar_sum, self._loader, papers_of(models, (self._settings.rehearse, checks)))
+            known = KnownBundle(manifest, Digest.of(render_bundle_manifest(manifest)), tar_sum)
+            rehearsed = Rehearsed(self._settings.rehearse, checks, self._provenance(checks), known)
+            kit.write(manifest, tar_sum, self._loader, papers_of(models, rehearsed))
             path = kit.publish()
         self._steps.end()
         return BuildReport(
@@ -274,6 +283,13 @@ class _Build:
             self._progress.note(f"rehearsal: {self._settings.rehearse}, so the finished kit was not loaded here")
             return ()
         return _passed(self._rehearsal.full(kit, self._progress), self._recipe.name)
+
+    def _provenance(self, checks: Sequence[CheckResult]) -> Provenance | None:
+        """When and where the checks were run; None where there were none."""
+        if not checks:
+            return None
+        at = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        return Provenance(at, f"bundler {__version__}", self._rehearsal.engine())
 
 
 def _passed(results: tuple[CheckResult, ...], name: str) -> tuple[CheckResult, ...]:

@@ -67,6 +67,8 @@ def _contents(tar: str, papers: Sequence[str]) -> str:
         (LOADER, "the program of step 2"),
         (SHA256SUMS, "the checksum of every file of this kit"),
     ]
-    rows += [(f"{PAPERS}/", f"{len(papers)} files: licences, results of checks")] if papers else []
+    rows += (
+        [(f"{PAPERS}/", f"{len(papers)} files: licences, results of checks, report.html for people")] if papers else []
+    )
     width = max(len(name) for name, _ in rows)
     return "\n".join(["In this directory:", *(f"  {name:<{width}}  {text}" for name, text in rows)])

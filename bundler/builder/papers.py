@@ -1,16 +1,21 @@
-"""The papers of a kit: what its models' licences say, and what the rehearsal found."""
+"""The papers of a kit: what its models' licences say, what the rehearsal found, and the report over both for people."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from bundler import __version__
 from bundler.builder.assemble import LocalModel
 from bundler.builder.licences import conditions, licence_id
 from bundler.builder.lock import LockedModel
 from bundler.core.check_result import CheckResult
 from bundler.core.oci import canonical_json
+from bundler.core.provenance import Provenance
+from bundler.core.report import REPORT_HTML, REPORT_JSON, render_html, render_json
+from bundler.core.report.evidence import CHECKS, KnownBundle, evidence_of_papers
 
 _STATED = "STATED.txt"
 #: What names of a kit's files must not hold.
@@ -18,21 +23,50 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f\\]")
 _ACCEPTED = {"recipe": "by the recipe, `accept_licences:`", "command line": "on the command line, `--accept-licence`"}
 
 
-def papers_of(
-    models: Sequence[LocalModel], rehearsal: tuple[str, Sequence[CheckResult]] | None
-) -> Mapping[str, Path | bytes]:
-    """Files below ``papers/`` by name; ``rehearsal`` is its mode and results, None while it has not ended."""
+@dataclass(frozen=True)
+class Rehearsed:
+    """A rehearsal that has ended: its mode and results, where they come from, and the bundle that it was one of.
+
+    ``provenance`` is None where nothing was run: what was not done has no time and no engine.
+    """
+
+    mode: str
+    results: Sequence[CheckResult]
+    provenance: Provenance | None
+    bundle: KnownBundle
+
+
+def papers_of(models: Sequence[LocalModel], rehearsed: Rehearsed | None) -> Mapping[str, Path | bytes]:
+    """Files below ``papers/`` by name; ``rehearsed`` is None while the rehearsal has not ended."""
     papers: dict[str, Path | bytes] = {}
     for model in models:
         locked = model.snapshot.model
         folder = f"licences/{model.spec.name}"
         papers[f"{folder}/{_STATED}"] = _statement(locked).encode()
         papers.update((f"{folder}/{name}", text.encode()) for name, text in _texts(locked).items())
-    if rehearsal is not None:
-        mode, results = rehearsal
-        document = {"rehearsal": mode, "checks": [result.to_json() for result in results]}
-        papers["checks.json"] = canonical_json(document) + b"\n"
+    if rehearsed is not None:
+        checks = _checks(rehearsed)
+        evidence = evidence_of_papers(checks, rehearsed.bundle, f"papers/{CHECKS}")
+        papers[CHECKS] = checks
+        papers[REPORT_HTML], papers[REPORT_JSON] = render_html(evidence), render_json(evidence)
     return papers
+
+
+def _checks(rehearsed: Rehearsed) -> bytes:
+    manifest = rehearsed.bundle.manifest
+    document = {
+        "rehearsal": rehearsed.mode,
+        "checks": [result.to_json() for result in rehearsed.results],
+        "written_by": f"bundler {__version__}",
+        "bundle": {
+            "name": manifest.name,
+            "version": manifest.version,
+            "platform": manifest.platform,
+            "digest": str(rehearsed.bundle.digest),
+        },
+        **({"proved": rehearsed.provenance.to_json()} if rehearsed.provenance else {}),
+    }
+    return canonical_json(document) + b"\n"
 
 
 def _texts(model: LockedModel) -> Mapping[str, str]:

@@ -57,8 +57,12 @@ def lock_timeout_option(whom: str) -> Callable[[Command], Command]:
 
 def host_options(command: Command) -> Command:
     """``--host``, ``--state-dir`` and ``--lock-timeout``."""
+    return place_options(lock_timeout_option("another run on this host to finish")(command))
+
+
+def place_options(command: Command) -> Command:
+    """``--host`` and ``--state-dir``."""
     for option in (
-        lock_timeout_option("another run on this host to finish"),
         click.option(
             "--state-dir",
             type=click.Path(path_type=Path, file_okay=False),

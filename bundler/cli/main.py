@@ -63,6 +63,7 @@ COMMANDS = {
     "install": Entry("bundler.cli.install", "install", "Bring a kit into the container engine of this host."),
     "check": Entry("bundler.cli.check", "check", "Run the checks of a bundle, a kit or an image without a network."),
     "audit": Entry("bundler.cli.audit", "audit", "Compare what is installed with the bundle it came from."),
+    "report": Entry("bundler.cli.report", "report", "Write what was proved, and what was not, as a page for people."),
 }
 
 

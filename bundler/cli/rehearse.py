@@ -11,6 +11,7 @@ from bundler.core.check_result import CheckResult
 from bundler.core.checks import AnyCheck
 from bundler.core.digest import Digest
 from bundler.core.progress import Progress
+from bundler.core.provenance import ProvingEngine
 from bundler.core.reference import Reference
 from bundler.installer.engine import RunSpec
 from bundler.installer.rehearse import clear, load_named, rehearse, rehearse_mounted
@@ -34,6 +35,10 @@ class EngineRehearsal:
         if facts.data_root is None or facts.free_size is None:
             return None
         return StorePlace(facts.data_root, facts.peak_factor, facts.kept_factor)
+
+    def engine(self) -> ProvingEngine:
+        """What the engine says of itself."""
+        return make_engine(self._url).facts().proving
 
     def clear(self, progress: Progress) -> None:
         """Remove what a killed rehearsal left in the engine."""

@@ -6,9 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from bundler.core.egress import TRIPWIRE, NoEgress
+from bundler.core.checks import KINDS
+from bundler.core.egress import TRIPWIRE, NoEgress, parse_no_egress
+from bundler.core.json_fields import Fields
 
 NOT_PROVED = "not proved here"
+#: The kind that is derived from the lock.
+MODELS = "models"
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,21 @@ class CheckResult:
             **({"measured": dict(self.measured)} if self.measured else {}),
             **({"no_egress": self.no_egress.to_json()} if self.no_egress else {}),
         }
+
+
+def parse_check_result(fields: Fields) -> CheckResult:
+    """Read what papers and receipts keep; raises BundleError where it is not as it was written."""
+    no_egress = fields.optional_object("no_egress")  # those of before have none
+    return CheckResult(
+        name=fields.text("name"),
+        kind=fields.choice("kind", (MODELS, *KINDS)),
+        passed=fields.flag("passed"),
+        detail=fields.text("detail"),
+        seconds=fields.seconds("seconds"),
+        no_egress=parse_no_egress(no_egress) if no_egress else None,
+        proved_here=fields.optional_flag("proved_here") is not False,
+        measured=fields.numbers_by_key("measured"),
+    )
 
 
 def told_proofs(results: Iterable[CheckResult]) -> tuple[str, ...]:

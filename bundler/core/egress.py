@@ -15,6 +15,8 @@ from typing import Any, Optional
 from bundler.core.checks import Peer
 from bundler.core.code_place import CodePlace, parse_code_place
 from bundler.core.json_fields import Fields
+from bundler.core.provenance import Control, parse_control
+from bundler.core.timeline import Timeline, parse_timeline
 
 TRIPWIRE, WEAKER = "tripwire", "weaker"
 PROOFS = (TRIPWIRE, WEAKER)
@@ -132,7 +134,8 @@ class NoEgress:
 
     ``allowed`` are those that the check allows: peers that stand beside the service. ``where_in_code`` says that Python
     processes ran with the hook, and so with a ``PYTHONPATH`` of bundler's; ``untold_calls`` is how many calls it did not
-    look at, at the least, because there were too many.
+    look at, at the least, because there were too many. ``control`` is what was caught on purpose first, and ``timelines``
+    what was seen of each run of the check's command; releases before kept neither.
     """
 
     proof: str
@@ -141,6 +144,8 @@ class NoEgress:
     allowed: tuple[Attempt, ...] = ()
     where_in_code: bool = False
     untold_calls: int = 0
+    control: Optional[Control] = None
+    timelines: tuple[Timeline, ...] = ()
 
     def allowing(self, peers: Sequence[Peer]) -> NoEgress:
         """The same, with what goes to one of ``peers`` among the allowed."""
@@ -166,11 +171,14 @@ class NoEgress:
             **({"allowed": [attempt.to_json() for attempt in self.allowed]} if self.allowed else {}),
             **({"where_in_code": True} if self.where_in_code else {}),
             **({"untold_calls": self.untold_calls} if self.untold_calls else {}),
+            **({"control": self.control.to_json()} if self.control else {}),
+            **({"timelines": [timeline.to_json() for timeline in self.timelines]} if self.timelines else {}),
         }
 
 
 def parse_no_egress(fields: Fields) -> NoEgress:
     """Read what a receipt keeps; raises BundleError where it is not as it was written."""
+    control = fields.optional_object("control")
     return NoEgress(
         proof=fields.choice("proof", PROOFS),
         why=fields.text("why"),
@@ -178,6 +186,8 @@ def parse_no_egress(fields: Fields) -> NoEgress:
         allowed=tuple(map(_parse_attempt, fields.optional_objects("allowed") or ())),
         where_in_code=bool(fields.optional_flag("where_in_code")),
         untold_calls=fields.optional_integer("untold_calls") or 0,
+        control=parse_control(control) if control else None,
+        timelines=tuple(map(parse_timeline, fields.optional_objects("timelines") or ())),
     )
 
 

@@ -153,6 +153,13 @@ def check_image(
             return Checked(where, (started,))
         models = check_models(wanted.models, where, held.image_id, engine, progress)
         image_ids = {check.image: held.image_id for check in wanted.checks}
-        files = dict.fromkeys(image_ids, paths_of(wanted.models))
-        ran = run_commands(wanted.checks, image_ids, engine, progress, model_files=files, where_in_code=where_in_code)
+        ran = run_commands(
+            wanted.checks,
+            image_ids,
+            engine,
+            progress,
+            model_paths=[model.path for model in wanted.models],
+            model_files=dict.fromkeys(image_ids, paths_of(wanted.models)),
+            where_in_code=where_in_code,
+        )
         return Checked(where, (*models, *ran))

@@ -15,6 +15,7 @@ from typing import BinaryIO, Optional, Protocol
 from bundler.core.digest import Digest
 from bundler.core.errors import EngineError
 from bundler.core.oci import Image
+from bundler.core.provenance import ProvingEngine
 from bundler.core.reference import Reference
 
 #: How a store knows a layer, and so which form of it is sent: by the chain below it (plain tars), or by its blob.
@@ -27,7 +28,7 @@ class EngineFacts:
 
     ``engine_id`` names this installation of the engine, so that receipts are not taken for another one's.
     ``peak_factor`` and ``kept_factor`` say how many bytes of its data root one byte of an uncompressed layer takes
-    while it is loaded and afterwards, as measured for this store.
+    while it is loaded and afterwards, as measured for this store. ``system`` and ``kernel`` are its host's.
     """
 
     name: str
@@ -40,6 +41,14 @@ class EngineFacts:
     free_size: Optional[int]
     peak_factor: float
     kept_factor: float
+    system: str = ""
+    kernel: str = ""
+
+    @property
+    def proving(self) -> ProvingEngine:
+        """What is said of it where it proved something."""
+        named = (self.name, self.version, self.api_version, self.platform, self.store)
+        return ProvingEngine(*named, system=self.system, kernel=self.kernel)
 
 
 @dataclass(frozen=True)

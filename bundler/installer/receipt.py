@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any, Optional
 
 from bundler.core.bundle_manifest import BundleManifest, parse_bundle_manifest
-from bundler.core.check_result import CheckResult
-from bundler.core.checks import KINDS
+from bundler.core.check_result import CheckResult, parse_check_result
 from bundler.core.digest import Digest
-from bundler.core.egress import parse_no_egress
 from bundler.core.errors import BundleError
 from bundler.core.json_fields import Fields
 from bundler.core.reference import Reference
@@ -102,6 +100,8 @@ def _engine_json(facts: EngineFacts) -> dict[str, Any]:
         "platform": facts.platform,
         "store": facts.store,
         "engine_id": facts.engine_id,
+        "system": facts.system,
+        "kernel": facts.kernel,
     }
 
 
@@ -153,7 +153,7 @@ def parse_receipt(document: Mapping[str, Any], where: str) -> Receipt:
             for item in fields.objects("files")
         ),
         into=Path(into) if into else None,
-        checks=tuple(_parse_check(item) for item in fields.objects("checks")),
+        checks=tuple(map(parse_check_result, fields.objects("checks"))),
         unread=tuple(fields.texts("members_not_read")),
     )
 
@@ -161,7 +161,8 @@ def parse_receipt(document: Mapping[str, Any], where: str) -> Receipt:
 def _parse_engine(fields: Fields) -> EngineFacts:
     """What a receipt keeps of an engine; places and sizes are not kept, they change."""
     texts = {key: fields.text(key) for key in ("name", "version", "api_version", "platform", "store", "engine_id")}
-    return EngineFacts(**texts, data_root=None, free_size=None, peak_factor=0.0, kept_factor=0.0)
+    told = {key: fields.optional_text(key) or "" for key in ("system", "kernel")}  # receipts of before have none
+    return EngineFacts(**texts, **told, data_root=None, free_size=None, peak_factor=0.0, kept_factor=0.0)
 
 
 def _parse_image(fields: Fields) -> InstalledImage:
@@ -171,18 +172,4 @@ def _parse_image(fields: Fields) -> InstalledImage:
         image_id=fields.digest("image_id"),
         manifest_digest=fields.digest("manifest_digest"),
         diff_ids=tuple(Digest.parse(text) for text in fields.texts("diff_ids")),
-    )
-
-
-def _parse_check(fields: Fields) -> CheckResult:
-    no_egress = fields.optional_object("no_egress")  # receipts of before have none
-    return CheckResult(
-        name=fields.text("name"),
-        kind=fields.choice("kind", ("models", *KINDS)),
-        passed=fields.flag("passed"),
-        detail=fields.text("detail"),
-        seconds=fields.seconds("seconds"),
-        no_egress=parse_no_egress(no_egress) if no_egress else None,
-        proved_here=fields.optional_flag("proved_here") is not False,
-        measured=fields.numbers_by_key("measured"),
     )

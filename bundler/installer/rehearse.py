@@ -63,7 +63,8 @@ def rehearse_mounted(
     """The results of ``run`` checks in images that hold no models, with the mounts and variables of ``spec``."""
     progress.step("rehearse: run checks with the models mounted, without a network")
     engine.remove_leftovers()
-    return run_commands(checks, image_ids, engine, progress, spec, where_in_code=where_in_code)
+    paths = tuple(spec.mounts)
+    return run_commands(checks, image_ids, engine, progress, spec, model_paths=paths, where_in_code=where_in_code)
 
 
 def load_named(kit: Path, engine: Engine, host_state: Path, progress: Progress) -> tuple[Reference, ...]:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LOADER = Path("bundler/loader/bundler.pyz")
 INPUTS_MEMBER = "INPUTS.sha256"
 # The commands that a person on the isolated host types; a command that is not written yet does not travel.
-COMMANDS = ("install", "check", "verify", "inspect", "audit")
+COMMANDS = ("install", "check", "verify", "inspect", "audit", "report")
 _WHOLE_PACKAGES = ("bundler/core", "bundler/installer")
 _FORBIDDEN = "bundler.builder"
 _SHEBANG = b"#!/usr/bin/env python3\n"

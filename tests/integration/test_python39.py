@@ -166,11 +166,30 @@ def test_the_kit_is_installed_audited_and_checked(old_host: OldHost, tmp_path: P
         assert checked.returncode == 0, checked.stderr
         assert [result["passed"] for result in json.loads(checked.stdout)[NAME]] == [True] * 3
 
+        page = "/srv/reports/small-1.0.0-linux-amd64-report.html"
+        reported = old_host.types("report", "small", "--output", "/srv/reports")
+        assert (reported.returncode, reported.stderr) == (0, ""), reported.stderr
+        assert reported.stdout.startswith("Proved: 3 of 3 checks passed, and nothing tried to call out\n")
+        assert page in reported.stdout
+        text = (old_host.root / page[1:]).read_text()
+        assert text.endswith("</html>\n")
+        assert "What remains unproved" in text
+
         old_host.engine.docker("rmi", "small:1.0.0")
         found = old_host.types("audit", "--progress", "none")
         assert found.returncode == 9
         assert "small:1.0.0" in found.stdout
         assert "Traceback" not in found.stderr
+
+
+@pytest.mark.engine
+def test_the_kits_own_report_is_the_one_that_is_written_there(old_host: OldHost) -> None:
+    done = old_host.types("report", ".", "--output", "/srv/of-kit/page.html", engine=False)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert done.stdout.startswith("Nothing was proved: no check was run\n")
+    for suffix in ("html", "json"):
+        written = (old_host.root / f"srv/of-kit/page.{suffix}").read_bytes()
+        assert written == (old_host.kit / f"papers/report.{suffix}").read_bytes()
 
 
 @pytest.mark.engine

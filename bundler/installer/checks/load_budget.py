@@ -40,7 +40,7 @@ def check_load_budget(check: LoadBudgetCheck, scene: Scene) -> CheckResult:
 
 def _both(one: NoEgress, other: NoEgress) -> NoEgress:
     """The attempts of two runs of one session; the times of each are since its own start."""
-    return replace(one, attempts=one.attempts + other.attempts)
+    return replace(one, attempts=one.attempts + other.attempts, timelines=one.timelines + other.timelines)
 
 
 def _told(check: LoadBudgetCheck, times: Mapping[str, float], coldness: Coldness) -> str:

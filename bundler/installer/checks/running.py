@@ -7,7 +7,7 @@ the recipe's (`bundler.core.checks`), and whatever they show, they must try to r
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Callable
 
 from bundler.core.bundle_manifest import BundledModel, BundleManifest
@@ -53,11 +53,16 @@ def run_checks(
     for image in manifest.images:
         models = [manifest.model(name) for name in image.models]
         results += check_models(models, image.reference.familiar, image_ids[image.reference], engine, progress)
-    files = {image.reference: paths_of(map(manifest.model, image.models)) for image in manifest.images}
-    return (
-        *results,
-        *run_commands(manifest.checks, image_ids, engine, progress, model_files=files, where_in_code=where_in_code),
+    commands = run_commands(
+        manifest.checks,
+        image_ids,
+        engine,
+        progress,
+        model_paths=[model.path for model in manifest.models],
+        model_files={image.reference: paths_of(map(manifest.model, image.models)) for image in manifest.images},
+        where_in_code=where_in_code,
     )
+    return (*results, *commands)
 
 
 def paths_of(models: Iterable[BundledModel]) -> tuple[str, ...]:
@@ -72,12 +77,13 @@ def run_commands(
     progress: Progress,
     surroundings: RunSpec = _ALONE,
     *,
+    model_paths: Sequence[str] = (),
     model_files: Mapping[Reference, tuple[str, ...]] = _NO_FILES,
     where_in_code: bool = False,
 ) -> tuple[CheckResult, ...]:
     """The results of the recipe's checks; ``surroundings`` gives mounts, and variables below the checks' own.
 
-    ``model_files`` are the paths of model files in each image: `paths_of`.
+    ``model_paths`` are where models stand in the images, ``model_files`` the paths of model files in each: `paths_of`.
 
     Raises CheckError where it could not be proved that attempts to call out are seen: `watching`.
     """
@@ -85,7 +91,7 @@ def run_commands(
     if not wanted:
         return ()
     results = []
-    with watching(engine, progress, where_in_code=where_in_code) as watch:
+    with watching(engine, progress, model_paths, where_in_code=where_in_code) as watch:
         for check in wanted:
             progress.note(f"check {check.name}: {' '.join(check.run)[:100] or 'the command of its image'}")
             files = model_files.get(check.image, ())

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from bundler.core.egress import Attempt
 from bundler.core.errors import CheckError
+from bundler.core.provenance import Control
 from bundler.installer.egress.holder_image import CONTROL, PROGRAM
 from bundler.installer.egress.holder_program import CONTROL_NAME, CONTROL_PORT
 from bundler.installer.egress.listener import Listener
@@ -16,8 +18,8 @@ _WITHIN_S = 10.0
 _PATIENCE_S = 3.0
 
 
-def require_control(engine: Engine, holder: Holder, listener: Listener) -> None:
-    """Let a container beside the holder call out, and raise CheckError unless that was seen.
+def require_control(engine: Engine, holder: Holder, listener: Listener) -> Control:
+    """Let a container beside the holder call out; gives what was seen of it, raises CheckError unless all of it was.
 
     It also has to be so that a service's own questions would come out here: the name server is the one on the wire.
     """
@@ -32,18 +34,27 @@ def require_control(engine: Engine, holder: Holder, listener: Listener) -> None:
         missing = _missing(listener)
     if missing:
         raise _not_done(f"its control, {' and '.join(missing)} sent on purpose, was not caught")
-    listener.collect(result.began)
+    caught = listener.collect(result.began)
     servers = _name_servers(holder.pid)
     if servers != [str(NAME_SERVER)]:
         raise _not_done(f"checks would ask other name servers than the one that is listened to: {servers}")
+    packet, question = next(filter(_is_packet, caught)), next(filter(_is_question, caught))
+    return Control(str(GATEWAY), CONTROL_PORT, CONTROL_NAME, packet.after_s, question.after_s)
 
 
 def _missing(listener: Listener) -> list[str]:
     """What of the control was not seen yet."""
     seen = listener.attempts(0.0)
-    packet = any((item.protocol, item.address, item.port) == ("UDP", str(GATEWAY), CONTROL_PORT) for item in seen)
-    question = any((item.protocol, item.name) == ("DNS", CONTROL_NAME) for item in seen)
+    packet, question = any(map(_is_packet, seen)), any(map(_is_question, seen))
     return [*([] if packet else ["a packet"]), *([] if question else ["a question"])]
+
+
+def _is_packet(item: Attempt) -> bool:
+    return (item.protocol, item.address, item.port) == ("UDP", str(GATEWAY), CONTROL_PORT)
+
+
+def _is_question(item: Attempt) -> bool:
+    return (item.protocol, item.name) == ("DNS", CONTROL_NAME)
 
 
 def _name_servers(pid: int) -> list[str]:

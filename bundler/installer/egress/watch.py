@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Optional, Protocol
@@ -24,6 +24,7 @@ from bundler.core.docker_api import EngineRefusedError
 from bundler.core.egress import TRIPWIRE, WEAKER, NoEgress
 from bundler.core.errors import CheckError
 from bundler.core.progress import Progress
+from bundler.core.provenance import Control
 from bundler.installer.egress.control import require_control
 from bundler.installer.egress.holder_image import can_hold
 from bundler.installer.egress.listener import Listener
@@ -31,6 +32,7 @@ from bundler.installer.egress.processes import Processes
 from bundler.installer.egress.python_hook.joining import with_places
 from bundler.installer.egress.python_hook.reports import Heard
 from bundler.installer.egress.python_hook.session import Hook, HookRefusedError, python_hook
+from bundler.installer.egress.recorder import Recorder
 from bundler.installer.egress.service import Service
 from bundler.installer.egress.wire import HOST_NAME, lay_wire
 from bundler.installer.engine import Engine, EngineFacts, Holder, RunResult, RunSpec
@@ -49,35 +51,59 @@ class Watch(Protocol):
         """The same command while it runs, so that it can be asked; removed when the block ends."""
 
 
+@dataclass(frozen=True)
+class _Wired:
+    """The holder of the name space, who listens at its wire, and who is in it."""
+
+    holder: Holder
+    listener: Listener
+    processes: Processes
+
+
 class _Tripwire:
     """Commands join the holder's name space, where the wire is."""
 
-    def __init__(self, engine: Engine, holder: Holder, listener: Listener, hook: Optional[Hook]) -> None:
+    def __init__(
+        self, engine: Engine, wired: _Wired, control: Control, hook: Optional[Hook], model_paths: Sequence[str]
+    ) -> None:
         self._engine = engine
-        self._holder = holder
-        self._listener = listener
+        self._wired = wired
+        self._control = control
         self._hook = hook
+        self._model_paths = tuple(model_paths)
 
     def run(self, image_id: Digest, spec: RunSpec) -> tuple[RunResult, NoEgress]:
-        result = self._engine.run(image_id, self._joined(image_id, spec))
-        return result, self._collected(result.began, spec)
+        recorder = self._recorder()
+        with recorder.looking():
+            result = self._engine.run(image_id, self._joined(image_id, spec))
+        return result, self._collected(spec, recorder, result.began, result.seconds)
 
     @contextmanager
     def started(self, image_id: Digest, spec: RunSpec) -> Iterator[Service]:
-        with self._engine.started(image_id, self._joined(image_id, spec)) as running:
-            collect = partial(self._collected, running.began, spec)
-            yield Service(self._engine, running, self._holder, self._holder.image_id, collect)
+        recorder, holder = self._recorder(), self._wired.holder
+        with recorder.looking(), self._engine.started(image_id, self._joined(image_id, spec)) as running:
+            collect = partial(self._collected, spec, recorder, running.began)
+            yield Service(self._engine, running, holder, holder.image_id, collect)
+
+    def _recorder(self) -> Recorder:
+        return Recorder(self._wired.processes, self._model_paths)
 
     def _joined(self, image_id: Digest, spec: RunSpec) -> RunSpec:
         hooked = self._hook.hooked(image_id, spec) if self._hook else spec
-        return replace(hooked, network=self._holder)
+        return replace(hooked, network=self._wired.holder)
 
-    def _collected(self, began: float, spec: RunSpec) -> NoEgress:
+    def _collected(self, spec: RunSpec, recorder: Recorder, began: float, seconds: Optional[float] = None) -> NoEgress:
+        took_s = time.monotonic() - began if seconds is None else seconds
         heard = self._hook.collect(began) if self._hook else Heard()
         try:
-            attempts = with_places(self._listener.collect(began), heard.places)
-            is_hooked = self._hook is not None
-            return NoEgress(TRIPWIRE, attempts=attempts, where_in_code=is_hooked, untold_calls=heard.untold)
+            return NoEgress(
+                TRIPWIRE,
+                attempts=with_places(self._wired.listener.collect(began), heard.places),
+                where_in_code=self._hook is not None,
+                untold_calls=heard.untold,
+                control=self._control,
+                timelines=(recorder.timeline(began, took_s),),
+            )
         except OSError as error:
             raise CheckError(
                 f"the proof that nothing calls out was not done: its wire could not be read: {error}",
@@ -110,23 +136,26 @@ class _NotHere(Exception):  # noqa: N818 - nothing is wrong, only less can be pr
 
 
 @contextmanager
-def watching(engine: Engine, progress: Progress, *, where_in_code: bool = False) -> Iterator[Watch]:
+def watching(
+    engine: Engine, progress: Progress, model_paths: Sequence[str] = (), *, where_in_code: bool = False
+) -> Iterator[Watch]:
     """A session of proof. Raises CheckError where the control is not caught, EngineError as the engine does.
 
-    ``where_in_code`` hooks Python processes, so that attempts have places; where that cannot be, it is noted.
+    ``model_paths`` are where models stand in the images: loads of their files are noted. ``where_in_code`` hooks Python
+    processes, so that attempts have places; where that cannot be, it is noted.
     """
     with ExitStack() as stack:
         try:
-            holder, listener = _listening(engine, stack)
+            wired = _listening(engine, stack)
         except _NotHere as error:
             progress.note(f"weaker proof that nothing calls out: {error}")
             if where_in_code:
                 progress.note("where in the code is not looked for: nobody listens to attempts that it could explain")
             watch: Watch = _Unwatched(engine, str(error))
         else:
-            require_control(engine, holder, listener)
-            hook = _hook(engine, holder, progress, stack) if where_in_code else None
-            watch = _Tripwire(engine, holder, listener, hook)
+            control = require_control(engine, wired.holder, wired.listener)
+            hook = _hook(engine, wired.holder, progress, stack) if where_in_code else None
+            watch = _Tripwire(engine, wired, control, hook, model_paths)
         yield watch
 
 
@@ -139,7 +168,7 @@ def _hook(engine: Engine, holder: Holder, progress: Progress, stack: ExitStack) 
         return None
 
 
-def _listening(engine: Engine, stack: ExitStack) -> tuple[Holder, Listener]:
+def _listening(engine: Engine, stack: ExitStack) -> _Wired:
     """The holder and who listens at its wire, until ``stack`` is closed; raises _NotHere."""
     if why := _hindrance(engine.facts()):
         raise _NotHere(why)
@@ -158,7 +187,7 @@ def _listening(engine: Engine, stack: ExitStack) -> tuple[Holder, Listener]:
         raise _NotHere(f"the kernel does not let a wire be laid: {error}") from error
     listener = Listener(reader, processes, frozenset({HOST_NAME}))
     stack.callback(listener.close)
-    return holder, listener
+    return _Wired(holder, listener, processes)
 
 
 def _hindrance(facts: EngineFacts) -> str:

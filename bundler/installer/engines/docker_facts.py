@@ -39,6 +39,8 @@ def read_facts(client: EngineClient, store: Store) -> EngineFacts:
         free_size=_free_size({engine_root, root}) if is_local else None,
         peak_factor=store.peak_factor,
         kept_factor=store.kept_factor,
+        system=str(info.get("OperatingSystem") or ""),
+        kernel=str(info.get("KernelVersion") or ""),
     )
 
 

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 
+from bundler import __version__
 from bundler.builder.assemble import LocalModel
 from bundler.builder.hub.fetch import Snapshot
 from bundler.builder.hub.store import ModelStore
 from bundler.builder.lock import LicenseText
 from bundler.builder.model_tree import ModelTree
-from bundler.builder.papers import papers_of
+from bundler.builder.papers import Rehearsed, papers_of
 from bundler.builder.recipe_models import ModelSpec
-from bundler.core.check_result import CheckResult
+from bundler.core.bundle import open_bundle
+from bundler.core.digest import Digest
+from bundler.core.errors import BundleError
+from bundler.core.kit import TrustPolicy
+from bundler.core.report.evidence import KnownBundle, evidence_of_papers
+from tests.bundles import make_bundle
 from tests.support.locked import COMMIT, license_of, locked_model
+from tests.support.report_evidence import MODEL, PASSED, PROVENANCE
 
 SPEC = ModelSpec.model_validate({"name": "tiny", "repo": "owner/tiny", "path": "/m/tiny"})
 
@@ -96,10 +104,51 @@ def test_a_model_without_a_commit_is_said_to_be_one() -> None:
     assert "commit: none: known by the digests of its files" in statement(local(commit=None))
 
 
-def test_what_the_rehearsal_found() -> None:
-    results = [CheckResult("answers", "run", passed=True, detail="as expected", seconds=0.2)]
-    papers = papers_of([], ("full", results))
-    assert list(papers) == ["checks.json"]
+def known(directory: Path) -> KnownBundle:
+    bundle = open_bundle(make_bundle(directory), TrustPolicy())
+    return KnownBundle(bundle.manifest, Digest.of(bundle.manifest_bytes), bundle.kit.tar_sum)
+
+
+def test_what_the_rehearsal_found(tmp_path: Path) -> None:
+    bundle = known(tmp_path)
+    papers = papers_of([], Rehearsed("full", [MODEL, PASSED], PROVENANCE, bundle))
+    assert list(papers) == ["checks.json", "report.html", "report.json"]
     document = json.loads(bytes(papers["checks.json"]))  # type: ignore[arg-type] # as above
-    assert document == {"rehearsal": "full", "checks": [results[0].to_json()]}
-    assert json.loads(bytes(papers_of([], ("off", ()))["checks.json"])) == {"rehearsal": "off", "checks": []}  # type: ignore[arg-type]
+    assert document == {
+        "rehearsal": "full",
+        "checks": [MODEL.to_json(), PASSED.to_json()],
+        "written_by": f"bundler {__version__}",
+        "bundle": {"name": "service", "version": "1.0.0", "platform": "linux/amd64", "digest": str(bundle.digest)},
+        "proved": PROVENANCE.to_json(),
+    }
+    report = json.loads(bytes(papers["report.json"]))  # type: ignore[arg-type] # as above
+    assert report["verdict"]["level"] == "proved"
+    assert report["proved"] == PROVENANCE.to_json()
+
+
+def test_what_was_not_done_has_no_time(tmp_path: Path) -> None:
+    """So that a build without a rehearsal gives the same kit again."""
+    papers = papers_of([], Rehearsed("off", (), None, known(tmp_path)))
+    document = json.loads(bytes(papers["checks.json"]))  # type: ignore[arg-type] # as above
+    assert (document["rehearsal"], document["checks"]) == ("off", [])
+    assert "proved" not in document
+    assert b"Nothing was proved" in bytes(papers["report.html"])  # type: ignore[arg-type] # as above
+
+
+def test_papers_of_before_are_read(tmp_path: Path) -> None:
+    found = evidence_of_papers(b'{"checks":[],"rehearsal":"off"}', known(tmp_path), "papers")
+    assert (found.mode, found.results, found.provenance) == ("off", (), None)
+
+
+def test_papers_of_another_bundle_are_refused(tmp_path: Path) -> None:
+    bundle = known(tmp_path)
+    other = dataclasses.replace(bundle, digest=Digest.of(b"another"))
+    checks = papers_of([], Rehearsed("full", [PASSED], PROVENANCE, other))["checks.json"]
+    with pytest.raises(BundleError, match=r"the papers of another bundle, service 1\.0\.0"):
+        evidence_of_papers(bytes(checks), bundle, "papers")  # type: ignore[arg-type] # as above
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"rehearsal":"well","checks":[]}', b'{"rehearsal":"off"}'])
+def test_what_are_no_papers_is_refused(content: bytes, tmp_path: Path) -> None:
+    with pytest.raises(BundleError):
+        evidence_of_papers(content, known(tmp_path), "papers")

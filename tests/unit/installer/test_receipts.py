@@ -17,8 +17,9 @@ from bundler.installer.host import Host
 from bundler.installer.receipt import InstalledImage, PlacedFile, Receipt
 from bundler.installer.receipts import current, current_of, former, record
 from tests.bundles import make_bundle
+from tests.support.report_evidence import FAILED, NO_GPU, PASSED, WEAK
 
-FACTS = EngineFacts("docker", "20.10", "1.41", "linux/amd64", GRAPH, "AB:CD", None, None, 0.0, 0.0)
+FACTS = EngineFacts("docker", "20.10", "1.41", "linux/amd64", GRAPH, "AB:CD", None, None, 0.0, 0.0, "Debian 12", "6.1")
 
 
 def receipt_of(directory: Path, version: str = "1.0.0") -> Receipt:
@@ -40,7 +41,7 @@ def receipt_of(directory: Path, version: str = "1.0.0") -> Receipt:
         images=images,
         files=(PlacedFile(Path("/srv/compose.yaml"), file.size, file.sha256),),
         into=Path("/srv"),
-        checks=(CheckResult("greets", "run", True, "as expected", 0.25),),
+        checks=(CheckResult("greets", "run", True, "as expected", 0.25), PASSED, FAILED, WEAK, NO_GPU),
         unread=("blobs/sha256/x",),
     )
 
@@ -51,6 +52,20 @@ def test_read_is_what_was_recorded(tmp_path: Path) -> None:
     assert current(host, "AB:CD") == (receipt,)
     assert current_of(host, "AB:CD", "service") == receipt
     assert current(host, "other") == ()
+
+
+def test_a_receipt_of_before_is_read(tmp_path: Path) -> None:
+    host = Host(tmp_path / "state")
+    path = record(host, receipt_of(tmp_path))
+    document = json.loads(path.read_text())
+    del document["engine"]["system"], document["engine"]["kernel"]
+    for check in document["checks"]:
+        for key in ("control", "timelines"):
+            check.get("no_egress", {}).pop(key, None)
+    path.write_text(json.dumps(document))
+    (read,) = current(host, "AB:CD")
+    assert (read.engine.system, read.engine.kernel) == ("", "")
+    assert [seen.timelines for check in read.checks if (seen := check.no_egress)] == [()] * 3
 
 
 def test_the_one_before_is_kept_as_former(tmp_path: Path) -> None:
