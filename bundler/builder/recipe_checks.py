@@ -39,7 +39,9 @@ class _AnyCheck(Part):
 
     name: Slug
     image: Tag | None = Field(default=None, description="Tag of an app or the base; the first app, if nothing is said.")
-    user: UserName | None = Field(default=None, description="USER[:GROUP]; the image's user, if nothing is said.")
+    user: UserName | None = Field(
+        default=None, description="USER[:GROUP]; the image's user, if nothing is said, but never root."
+    )
     env: dict[VariableName, str] = Field(default_factory=dict)
     allow: tuple[PeerName, ...] = Field(default=(), description="HOST[:PORT] of peers beside it that it may call.")
     needs_gpu: bool = Field(default=False, alias="gpu", description="It needs a GPU; without one nothing is proved.")

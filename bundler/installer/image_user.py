@@ -13,8 +13,10 @@ from pathlib import PurePosixPath
 from typing import Optional
 
 from bundler.core.docker_api import EngineRefusedError
-from bundler.installer.engine import Container
+from bundler.installer.engine import Container, ImageConfig
 
+#: Who runs checks of images whose user is root: nobody, by number, whether the image knows them or not.
+NOBODY = "65534:65534"
 _READ, _PASS = 4, 1
 _MAX_ACCOUNTS_SIZE = 1 << 20
 
@@ -40,6 +42,11 @@ class ImageUser:
             return True
         shift = 6 if entry.uid == self.uid else 3 if entry.gid in self.gids else 0
         return (entry.mode >> shift) & bits == bits
+
+
+def user_for_checks(config: ImageConfig) -> Optional[str]:
+    """As whom checks run that name no user: the image's own (None), but never root."""
+    return NOBODY if config.user.partition(":")[0] in {"", "0", "root"} else None
 
 
 def image_user(container: Container, user: str) -> Optional[ImageUser]:

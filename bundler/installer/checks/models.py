@@ -22,14 +22,20 @@ def check_models(
     models: Iterable[BundledModel], where: str, image_id: Digest, engine: Engine, progress: Progress
 ) -> tuple[CheckResult, ...]:
     """The results for the models of one image; ``where`` is the image for people."""
+    image = held_image(engine, image_id)
+    return tuple(_check(model, where, image, engine, progress) for model in models)
+
+
+def held_image(engine: Engine, image_id: Digest) -> HeldImage:
+    """The image that checks run in; raises EngineError where it is gone."""
     image = engine.find(image_id)
     if image is None:
         raise EngineError(
-            f"the engine does not hold the image {image_id} any more",
-            where=where,
+            "the engine does not hold an image any more that was there a moment ago",
+            where=str(image_id),
             remedy="something removed it meanwhile: run the same command again",
         )
-    return tuple(_check(model, where, image, engine, progress) for model in models)
+    return image
 
 
 def _check(model: BundledModel, where: str, image: HeldImage, engine: Engine, progress: Progress) -> CheckResult:

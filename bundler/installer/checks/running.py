@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Callable
 
 from bundler.core.bundle_manifest import BundledModel, BundleManifest
@@ -20,11 +21,12 @@ from bundler.core.reference import Reference
 from bundler.installer.checks.command import check_command
 from bundler.installer.checks.golden import check_golden
 from bundler.installer.checks.load_budget import check_load_budget
-from bundler.installer.checks.models import check_models
+from bundler.installer.checks.models import check_models, held_image
 from bundler.installer.checks.scene import Scene
 from bundler.installer.checks.serve import check_service
 from bundler.installer.egress.watch import watching
 from bundler.installer.engine import Engine, NoGpuError, RunSpec
+from bundler.installer.image_user import NOBODY, user_for_checks
 
 #: No mounts and no variables: what installed images are checked with.
 _ALONE = RunSpec((), 0.0)
@@ -94,8 +96,9 @@ def run_commands(
     with watching(engine, progress, model_paths, where_in_code=where_in_code) as watch:
         for check in wanted:
             progress.note(f"check {check.name}: {' '.join(check.run)[:100] or 'the command of its image'}")
-            files = model_files.get(check.image, ())
-            results.append(_result(check, Scene(engine, watch, image_ids[check.image], surroundings, files)))
+            image_id, files = image_ids[check.image], model_files.get(check.image, ())
+            around = replace(surroundings, user=user_for_checks(held_image(engine, image_id).config))
+            results.append(_result(check, Scene(engine, watch, image_id, around, files)))
     return tuple(results)
 
 
@@ -103,10 +106,14 @@ def _result(check: AnyCheck, scene: Scene) -> CheckResult:
     """What the runner of its kind finds; where it needs a GPU and there is none, nothing was shown."""
     began = time.monotonic()
     try:
-        return _RUNNERS[type(check)](check, scene)
+        result = _RUNNERS[type(check)](check, scene)
     except NoGpuError as error:
         detail = f"{NOT_PROVED}: {error.what}"
         return CheckResult(check.name, kind_of(check), False, detail, time.monotonic() - began, proved_here=False)
+    if result.failed and check.user is None and scene.surroundings.user is not None:
+        told = f"; it ran as {NOBODY}, for the image's user is root, and `user:` names another one"
+        return replace(result, detail=result.detail + told)
+    return result
 
 
 def require_passed(results: tuple[CheckResult, ...], where: str) -> None:

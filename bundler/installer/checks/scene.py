@@ -20,7 +20,7 @@ _SHOWN_OUTPUT = 400
 class Scene:
     """An image in an engine, and who listens; ``surroundings`` gives mounts, and variables below the check's own.
 
-    ``model_files`` are the absolute paths of the files of all models in the image.
+    Its ``user`` is for checks that name none, None for the image's. ``model_files`` are the absolute paths of the files of all models in the image.
     """
 
     engine: Engine
@@ -33,7 +33,8 @@ class Scene:
         """How the check's command, or another one in its place, is run."""
         env = {**self.surroundings.env, **check.env}
         wanted = check.run if command is None else command
-        return RunSpec(wanted, check.within_s, check.user, env, self.surroundings.mounts, gpu=check.needs_gpu)
+        user = self.surroundings.user if check.user is None else check.user
+        return RunSpec(wanted, check.within_s, user, env, self.surroundings.mounts, gpu=check.needs_gpu)
 
 
 @dataclass(frozen=True)

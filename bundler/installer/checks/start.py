@@ -5,8 +5,10 @@ from __future__ import annotations
 from bundler.core.check_result import CheckResult
 from bundler.core.digest import Digest
 from bundler.core.progress import Progress
+from bundler.installer.checks.models import held_image
 from bundler.installer.egress.watch import watching
 from bundler.installer.engine import Engine, RunSpec
+from bundler.installer.image_user import user_for_checks
 
 KIND = "start"
 
@@ -20,7 +22,8 @@ def check_start(
     """
     progress.note(f"start {where} as in production, and listen for {watch_s:g} s")
     with watching(engine, progress, where_in_code=where_in_code) as watch:
-        result, no_egress = watch.run(image_id, RunSpec((), watch_s))
+        user = user_for_checks(held_image(engine, image_id).config)
+        result, no_egress = watch.run(image_id, RunSpec((), watch_s, user))
     ended = "it went on running" if result.exit_code is None else f"it ended with code {result.exit_code}"
     faults = [] if result.exit_code in {None, 0} else [ended]
     faults += [no_egress.told] if no_egress.attempts else []
