@@ -84,10 +84,12 @@ def test_the_mounted_rehearsal_runs_the_checks_before_anything_is_written(
     docker20: RunningEngine, tmp_path: Path
 ) -> None:
     with build_site(tmp_path, docker20) as site:
-        site.build("--rehearse", "mounted")
+        site.build("--rehearse", "mounted", "--where-in-code")
         checks = json.loads((site.kit / "papers" / "checks.json").read_bytes())
         assert checks["rehearsal"] == "mounted"
-        assert [check["name"] for check in checks["checks"]] == ["answers"]
+        assert [(check["name"], check["no_egress"]["where_in_code"]) for check in checks["checks"]] == [
+            ("answers", True)
+        ]
         recipe = site.recipe / "recipe.yaml"
         recipe.write_text(recipe.read_text().replace("hidden_size", "no such text").replace("1.0.0\np", "2.0.0\np"))
         done = site.run("--rehearse", "mounted")
@@ -107,3 +109,26 @@ def test_a_check_that_fails_in_the_rehearsal_leaves_no_kit(docker20: RunningEngi
         assert "check answers: printed nothing like 'no such text'" in done.stderr
         assert not any(site.output.iterdir())
         assert standing_images(docker20) == before
+
+
+@pytest.mark.engine
+def test_what_cannot_be_proved_here_is_no_failure_and_stands_in_the_papers(
+    docker20: RunningEngine, tmp_path: Path
+) -> None:
+    """The engine of the tests has no GPU."""
+    with build_site(tmp_path, docker20) as site:
+        with (site.recipe / "recipe.yaml").open("a") as recipe:
+            recipe.write("  - { name: fast, run: [cat, /app/models/tiny/config.json], gpu: true }\n")
+        done = site.run()
+        assert done.returncode == 0, done.stderr
+        assert "not proved here" in done.stdout
+        checks = json.loads((site.kit / "papers" / "checks.json").read_bytes())["checks"]
+        assert [
+            (check["name"], check["passed"], check["proved_here"]) for check in checks if check["kind"] == "run"
+        ] == [
+            ("answers", True, True),
+            ("fast", False, False),
+        ]
+        report = json.loads((site.kit / "papers" / "report.json").read_bytes())
+        assert report["verdict"]["level"] == "partly"
+        assert "Check fast" in [gap["what"] for gap in report["unproved"]]
