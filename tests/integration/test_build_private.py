@@ -21,7 +21,8 @@ SECRET = "s3cr3t-of-the-company"
 TOKEN = "hf_privateTokenOfAPerson"
 PASSWORD = "pass-word-of-the-proxy"
 #: What only this build knows; nothing of it may be found in what is carried away.
-PRIVATE_NAMES = (b"bundler.invalid", b".bundler-build")
+#: Tags of parents; the question that is asked on purpose has a name below that host, and no path.
+PRIVATE_NAMES = (b"bundler.invalid/", b".bundler-build")
 
 
 def authority(directory: Path) -> Path:
@@ -100,7 +101,7 @@ def test_everything_private_reaches_the_steps_and_is_nowhere_in_the_kit(
         needles = (body, str(pem).encode(), TOKEN.encode(), PASSWORD.encode(), b"proxy.invalid", *PRIVATE_NAMES)
         assert found_in(site.kit, *needles) == []
         shown = done.stdout + done.stderr + (site.recipe / "recipe.lock").read_text()
-        assert not [word for word in (TOKEN, PASSWORD, line, "bundler.invalid") if word in shown]
+        assert not [word for word in (TOKEN, PASSWORD, line, "bundler.invalid/") if word in shown]
         for path in (tmp_path / "cache").rglob("*"):
             if path.is_file():
                 content = path.read_bytes()

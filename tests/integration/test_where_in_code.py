@@ -21,6 +21,7 @@ from bundler.core.egress import TRIPWIRE, Attempt
 from bundler.core.errors import CheckError
 from bundler.core.progress import SilentProgress
 from bundler.installer.checks.running import require_passed
+from bundler.installer.egress.python_hook.reports import short_address
 from bundler.installer.engines.docker import DockerEngine
 from testbed.engines import RunningEngine
 from testbed.images import debian_image
@@ -198,7 +199,8 @@ def test_what_a_killed_run_left_is_removed_and_what_runs_is_not(
     sockets = [socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) for _ in range(2)]
     for sock, directory in zip(sockets, (left, running), strict=True):
         (directory / "seen").mkdir(parents=True)
-        sock.bind(str(directory / "seen" / "report"))
+        with short_address(directory / "seen" / "report") as address:
+            sock.bind(address)
     sockets[0].close()
     assert hooked(service, {"any": ("true",)})["any"].passed
     assert list(tmp_path.iterdir()) == [running]

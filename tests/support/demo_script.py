@@ -35,7 +35,7 @@ def demo(folder: Path, **more: str) -> Iterator[subprocess.Popen[str]]:
 def require_nothing_left(process: subprocess.Popen[str]) -> None:
     """No engine, no data, no name space and no program of that demo; its process id is in all their names."""
     for folder in (RUN_DIR, DATA_DIR, NETNS_FOLDER):
-        assert list(folder.glob(f"*-{process.pid}*")) == []
+        assert [*folder.glob(f"*-{process.pid}"), *folder.glob(f"*-{process.pid}-*")] == []
     named = f"demo-{process.pid}-".encode()
     arguments = {}
     for path in Path("/proc").glob("[0-9]*/cmdline"):

@@ -6,13 +6,14 @@ and each of its values are bounded, what would disturb a terminal is made visibl
 
 from __future__ import annotations
 
+import os
 import re
 import select
 import socket
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Optional
@@ -36,13 +37,24 @@ class Heard:
     untold: int = 0
 
 
+@contextmanager
+def short_address(path: Path) -> Iterator[str]:
+    """The address of a socket at ``path``, however long that is: unix(7) takes 107 bytes, and folders may be deep."""
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
 class Reports:
     """Reads the socket at ``path`` in a thread of its own until ``close``; anybody may write to it."""
 
     def __init__(self, path: Path) -> None:
         """Raises OSError where there cannot be a socket."""
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(str(path))
+        with short_address(path) as address:
+            self._socket.bind(address)
         path.chmod(0o777)
         self._socket.setblocking(False)
         self._lock = threading.Lock()

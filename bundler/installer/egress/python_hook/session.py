@@ -21,7 +21,7 @@ from bundler.core.digest import Digest
 from bundler.core.docker_api import EngineRefusedError
 from bundler.installer.egress.holder_image import PROGRAM
 from bundler.installer.egress.python_hook.bundler_calls import SOCKET
-from bundler.installer.egress.python_hook.reports import Heard, Reports
+from bundler.installer.egress.python_hook.reports import Heard, Reports, short_address
 from bundler.installer.engine import Engine, Holder, RunSpec
 
 #: Where a container sees the directory.
@@ -78,12 +78,15 @@ def python_hook(engine: Engine, holder: Holder) -> Iterator[Hook]:
 def _clear() -> None:
     """Remove the directories of killed runs: nobody listens at their sockets any more."""
     for private in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-            if (
-                private.lstat().st_uid == os.geteuid()
-                and sock.connect_ex(str(private / _SEEN / SOCKET)) == ECONNREFUSED
-            ):
+        with suppress(OSError):
+            if private.lstat().st_uid == os.geteuid() and _is_deaf(private / _SEEN / SOCKET):
                 shutil.rmtree(private)
+
+
+def _is_deaf(path: Path) -> bool:
+    """Whether nobody listens at the socket there (any more)."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock, short_address(path) as address:
+        return sock.connect_ex(address) == ECONNREFUSED
 
 
 def _fill(directory: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bundler.core.code_place import CodePlace, Frame
-from bundler.installer.egress.python_hook.reports import Heard, Reports, parse_report
+from bundler.installer.egress.python_hook.reports import Heard, Reports, parse_report, short_address
 
 FRAME = "\0/app/a.py\x001\0f"
 HEAD = "socket.connect\x00203.0.113.7\x00443\x007\x000"
@@ -66,7 +66,8 @@ def heard(tmp_path: Path) -> Iterator[tuple[Reports, socket.socket]]:
     reports = Reports(tmp_path / "report")
     sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     sender.settimeout(60)
-    sender.connect(str(tmp_path / "report"))
+    with short_address(tmp_path / "report") as address:
+        sender.connect(address)
     yield reports, sender
     sender.close()
     reports.close()

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -74,15 +75,17 @@ class Program:
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Iterator[Program]:
-    directory, work = tmp_path / "hook", tmp_path / "work"
-    directory.mkdir()
-    work.mkdir()
-    for name in FILES:
-        shutil.copy(Path(bundler_calls.__file__).with_name(name), directory)
-    reports = Reports(directory / bundler_calls.SOCKET)
-    yield Program(directory, work, reports)
-    reports.close()
+def program() -> Iterator[Program]:
+    """In a folder with a short name, as containers see the hook: the socket's path is not longer than one may be."""
+    with tempfile.TemporaryDirectory(prefix="hook-", dir="/tmp") as folder:
+        directory, work = Path(folder, "hook"), Path(folder, "work")
+        directory.mkdir()
+        work.mkdir()
+        for name in FILES:
+            shutil.copy(Path(bundler_calls.__file__).with_name(name), directory)
+        reports = Reports(directory / bundler_calls.SOCKET)
+        yield Program(directory, work, reports)
+        reports.close()
 
 
 @pytest.mark.parametrize("python", pythons())
