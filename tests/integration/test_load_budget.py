@@ -146,7 +146,7 @@ def test_a_load_that_goes_wrong_is_not_tried_again(looking: tuple[Looking, Diges
     assert not wrong.passed
     assert wrong.measured == {}
     assert wrong.detail.startswith("the cold load ended with code 3; budget 120 s;")
-    assert wrong.detail.endswith("it printed: no such model")
+    assert "it printed: no such model" in wrong.detail
     endless = checked(engine, image_id, sh("sleep 600"), within_s=1.0)
     assert endless.detail.startswith("the cold load did not end within 1 s")
     assert len(engine.cached) == 2
@@ -206,10 +206,13 @@ def test_mounted_models_leave_memory_where_they_are(docker20: RunningEngine, tmp
     before = ids_of(docker20)
     engine = DockerEngine(connect(docker20.base_url))
     image_id = load(engine, make_image(str(IMAGE), [shell_layer()]), [shell_layer()])
-    weights = tmp_path / "weights"
+    place = tmp_path / "model"
+    place.mkdir()
+    place.chmod(0o755)
+    weights = place / "weights"
     weights.write_bytes(bytes(SIZE))
     assert fincore(weights) == SIZE
-    result = checked(engine, image_id, sh(f"ls {MODEL}"), files=(), mounts={MODEL: tmp_path})
+    result = checked(engine, image_id, sh(f"ls {MODEL}"), files=(), mounts={MODEL: place})
     docker20.docker("image", "rm", "--force", *(ids_of(docker20) - before))
     assert result.passed, result.detail
     assert fincore(weights) == 0  # the command has not read them
