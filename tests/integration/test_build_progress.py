@@ -108,7 +108,6 @@ def test_every_long_step_of_an_engine_is_heard_of(
     exported, scanned = tasks["layers out of the engine"], tasks["look into the layers"]
     for seen in (pulled, exported, scanned):
         assert seen[-1]["ended"] == "well" and seen[-1]["done"] >= NOISE_SIZE
-    assert len(exported) > 2  # its begin, its end, and something between: packing takes its time
     assert scanned[-1]["done"] == scanned[-1]["total"]
 
 
