@@ -59,8 +59,8 @@ def _header(evidence: Evidence) -> Markup:
 
 def _banner(verdict: Verdict, gaps: int) -> Markup:
     tone = {PROVED: GOOD, FAILED: BAD}.get(verdict.level, MIXED)
-    points = "1 point" if gaps == 1 else f"{gaps} points"
-    remains = el("p", el("a", f"{points} remain unproved", href="#unproved"), ", with what no such proof can show.")
+    points = "1 point remains" if gaps == 1 else f"{gaps} points remain"
+    remains = el("p", el("a", f"{points} unproved", href="#unproved"), ", with what no such proof can show.")
     words = el("div", el("strong", verdict.headline), *(el("p", text) for text in verdict.sentences), remains)
     return el("div", sign(tone), words, class_=f"verdict {tone}")
 
