@@ -16,6 +16,11 @@ QUIET = {
 _TRUE = frozenset({"1", "ON", "YES", "TRUE"})
 
 
+def is_on(value: str) -> bool:
+    """Whether a library takes a variable of that value for set."""
+    return value.upper() in _TRUE
+
+
 def told_loud(variables: Mapping[str, str]) -> tuple[str, ...]:
     """What of the quiet environment is not in ``variables``, in words; nothing where all of it is."""
     told = []
@@ -23,6 +28,6 @@ def told_loud(variables: Mapping[str, str]) -> tuple[str, ...]:
         value = variables.get(name)
         if value is None:
             told.append(f"{name} is not set")
-        elif value.upper() not in _TRUE:
+        elif not is_on(value):
             told.append(f"{name} is {value[:40]!r}")
     return tuple(told)

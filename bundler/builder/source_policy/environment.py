@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from bundler.builder.source_policy.hosts import model_host
 from bundler.builder.source_policy.rules import ENV_ONLINE, HUB_URL, REPO_ID
 from bundler.builder.source_policy.values import names_a_repo
+from bundler.core.quiet import is_on
 
 OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
 ENDPOINT = "HF_ENDPOINT"
-# What huggingface_hub.constants takes for true; everything else is false there.
-_TRUE = frozenset(["1", "ON", "YES", "TRUE"])
 _MODEL_VARIABLES = ("MODEL", "MODEL_ID", "MODEL_NAME", "MODEL_REPO", "REPO_ID")
 
 
@@ -39,7 +38,7 @@ def judge_variable(name: str, value: str | None) -> tuple[str, str] | None:
         return ENV_ONLINE, f"{ENDPOINT} is set at run time: whoever reads it asks that host"
     if value is None:
         return None
-    if name in OFFLINE_VARIABLES and "\0" not in value and "$" not in value and value.upper() not in _TRUE:
+    if name in OFFLINE_VARIABLES and "\0" not in value and "$" not in value and not is_on(value):
         return ENV_ONLINE, f"{name}={value} puts the libraries online"
     host = model_host(value)
     if host is not None:

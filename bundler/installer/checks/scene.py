@@ -20,7 +20,8 @@ _SHOWN_OUTPUT = 400
 class Scene:
     """An image in an engine, and who listens; ``surroundings`` gives mounts, and variables below the check's own.
 
-    Its ``user`` is for checks that name none, None for the image's. ``model_files`` are the absolute paths of the files of all models in the image.
+    Its ``user`` is for checks that name none, None for the image's. ``model_files`` are the absolute paths of the files of all
+    models in the image.
     """
 
     engine: Engine
@@ -55,13 +56,14 @@ class Seen:
         """The result: attempts to call out are faults, but for those that the check allows."""
         no_egress = self.no_egress.allowing(check.allow)
         faults = [*self.faults, *([no_egress.told] if no_egress.attempts else [])]
-        detail = "; ".join(faults) + _told_output(self.output) if faults else self.well
+        detail = "; ".join(faults) + told_output(self.output) if faults else self.well
         return CheckResult(
             check.name, kind_of(check), not faults, detail, self.seconds, no_egress, measured=self.measured
         )
 
 
-def _told_output(output: Optional[str]) -> str:
+def told_output(output: Optional[str]) -> str:
+    """The end of what a failed command printed, as it follows its faults; nothing for None."""
     if output is None:
         return ""
     text = " ".join(output.split())

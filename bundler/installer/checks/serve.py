@@ -28,8 +28,6 @@ _PAUSE_S = 0.5
 _GRACE_S = 2.0
 _SHOWN_ANSWER = 200
 _TOO_LONG = f"its answer is longer than {LONGEST_ANSWER} bytes"
-#: An engine may know that a container's process is gone before it says so.
-_PATIENCE_S = 5.0
 
 
 def check_service(check: ServeCheck, scene: Scene) -> CheckResult:
@@ -107,7 +105,7 @@ class _Asking:
             printed = asker.output()
         if ended in {None, 0, TOO_LONG}:
             return printed, ended
-        if self.service.ends_within(_PATIENCE_S):
+        if self.service.ends_soon():
             raise ServiceEndedError
         raise EngineError(
             f"the program that asks services ended with code {ended}: {readable(printed.decode(errors='replace'), 200)}",

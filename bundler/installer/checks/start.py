@@ -6,6 +6,7 @@ from bundler.core.check_result import CheckResult
 from bundler.core.digest import Digest
 from bundler.core.progress import Progress
 from bundler.installer.checks.models import held_image
+from bundler.installer.checks.scene import told_output
 from bundler.installer.egress.watch import watching
 from bundler.installer.engine import Engine, RunSpec
 from bundler.installer.image_user import user_for_checks
@@ -27,8 +28,6 @@ def check_start(
     ended = "it went on running" if result.exit_code is None else f"it ended with code {result.exit_code}"
     faults = [] if result.exit_code in {None, 0} else [ended]
     faults += [no_egress.told] if no_egress.attempts else []
-    if faults:
-        text = " ".join(result.output.split())[-400:]
-        faults.append(f"it printed: {text}" if text else "it printed nothing")
-    detail = "; ".join(faults) or f"{ended}, listened to for {result.seconds:.1f} s"
+    well = f"{ended}, listened to for {result.seconds:.1f} s"
+    detail = "; ".join(faults) + told_output(result.output) if faults else well
     return CheckResult(f"start of {where}", KIND, not faults, detail, result.seconds, no_egress)

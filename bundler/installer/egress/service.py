@@ -50,16 +50,16 @@ class Service:
             try:
                 asker = stack.enter_context(self.engine.started(self.helpers, spec))
             except EngineRefusedError as error:  # nobody joins a container that has ended
-                if self.ends_within(_PATIENCE_S):
+                if self.ends_soon():
                     raise ServiceEndedError from error
                 raise
             yield asker
 
-    def ends_within(self, seconds: float) -> bool:
-        """Whether the service has ended, now or after waiting so long."""
-        deadline = time.monotonic() + seconds
+    def ends_soon(self) -> bool:
+        """Whether the service has ended: now, or as soon as the engine says so."""
+        deadline = time.monotonic() + _PATIENCE_S
         while self.running.exit_code() is None:
             if time.monotonic() >= deadline:
                 return False
-            time.sleep(min(_POLL_S, seconds))
+            time.sleep(_POLL_S)
         return True

@@ -35,15 +35,21 @@ def held_open(client: EngineClient, image_id: Digest) -> Iterator[Holder]:
     token = secrets.token_hex(16)
     config = {"Entrypoint": [PROGRAM, token], "Cmd": [], "Hostname": HOST_NAME, "User": "65534:65534"}
     with container(client, image_id, config, _host_config(ipv6=kernel_has_ipv6())) as container_id:
-        client.ask("POST", f"/containers/{container_id}/start")
-        state = client.ask_json("GET", f"/containers/{container_id}/json")["State"]
-        if not state["Running"]:
-            raise EngineError(
-                f"the container that holds the network of checks ended at once: {state.get('Error') or state}",
-                where=client.address,
-                remedy="look into the engine's log (journalctl -u docker), then run the same command again",
-            )
-        yield Holder(container_id, image_id, int(state["Pid"]), token)
+        pid = start_pausing(client, container_id, "the container that holds the network of checks")
+        yield Holder(container_id, image_id, pid, token)
+
+
+def start_pausing(client: EngineClient, container_id: str, what: str) -> int:
+    """Start a container that only pauses; gives its process by the engine's count. EngineError where ``what`` ends."""
+    client.ask("POST", f"/containers/{container_id}/start")
+    state = client.ask_json("GET", f"/containers/{container_id}/json")["State"]
+    if not state["Running"]:
+        raise EngineError(
+            f"{what} ended at once: {state.get('Error') or state}",
+            where=client.address,
+            remedy="look into the engine's log (journalctl -u docker), then run the same command again",
+        )
+    return int(state["Pid"])
 
 
 def _host_config(*, ipv6: bool) -> dict[str, object]:

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 
 from bundler.core.digest import Digest
 from bundler.core.docker_api import EngineClient
-from bundler.core.errors import EngineError
 from bundler.installer.egress.holder_image import PROGRAM, holder_layer
 from bundler.installer.engine import Holder
 from bundler.installer.engines.docker_containers import container
+from bundler.installer.engines.docker_holder import start_pausing
 
 _LIMITS = {"CapDrop": ["ALL"], "SecurityOpt": ["no-new-privileges"], "LogConfig": {"Type": "none"}}
 
@@ -37,12 +37,4 @@ def paused(client: EngineClient, image_id: Digest, platform: str) -> Iterator[Ho
         client.ask(
             "PUT", f"/containers/{container_id}/archive", params={"path": "/"}, data=iter([holder_layer(platform)])
         )
-        client.ask("POST", f"/containers/{container_id}/start")
-        state = client.ask_json("GET", f"/containers/{container_id}/json")["State"]
-        if not state["Running"]:
-            raise EngineError(
-                f"a container that only waits ended at once: {state.get('Error') or state}",
-                where=client.address,
-                remedy="look into the engine's log (journalctl -u docker), then run the same command again",
-            )
-        yield Holder(container_id, image_id, int(state["Pid"]), token)
+        yield Holder(container_id, image_id, start_pausing(client, container_id, "a container that only waits"), token)
