@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import shutil
 import signal
@@ -29,6 +30,7 @@ OS_SIZE = 768 << 10
 #: From this place of a rehearsal on, the model's layer stands in the engine.
 LOADED = 0.96
 WEIGHTS = "/lfs/*model.safetensors"
+SMALL_FILES = ("config.json", "LICENSE", "README.md")
 SOAK_SEED = 20_240_601
 #: Compressing that slowly, a model of this size takes seconds to write, whose middle can be met.
 SLOW_LEVEL = ("--level", "12")
@@ -99,13 +101,19 @@ def in_download(site: BuildSite, blow: Blow) -> None:
     site.hub.faults.add(Fault(WEIGHTS, Kind.SLOW, times=None, bytes_per_s=1 << 20))
     with watched(site) as build:
         build.wait_for(in_step(blow.step))
-        wait_until(lambda: weights_sent(site) >= after)
+        wait_until(lambda: weights_sent(site) >= after and small_files_are_whole(site))
         assert weights_sent(site) < MODEL_SIZE
         strike(build, blow)
 
 
 def weights_sent(site: BuildSite) -> int:
     return sum(seen.sent for seen in site.hub.requests("/lfs/", method="GET"))
+
+
+def small_files_are_whole(site: BuildSite) -> bool:
+    """Files are fetched side by side: the weights may be well on their way before the first small one is whole."""
+    digests = [hashlib.sha256((site.root / "repo" / name).read_bytes()).hexdigest() for name in SMALL_FILES]
+    return all((site.root / "cache" / "bundler" / "objects" / sha256[:2] / sha256).is_file() for sha256 in digests)
 
 
 def in_image_build(site: BuildSite, blow: Blow) -> None:
