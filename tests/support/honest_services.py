@@ -7,7 +7,9 @@ from tests.support.calling_out import python, sh
 QUICK_HONEST = {
     "says hello": sh("echo hello"),
     "reads who resolves names": sh("cat /etc/resolv.conf /etc/hosts"),
-    "talks to itself": sh("busybox nc -l -p 8080 >/dev/null & sleep 0.3; echo x | busybox nc 127.0.0.1 8080"),
+    "talks to itself": sh(
+        "busybox nc -l -p 8080 >/dev/null & until echo x | busybox nc 127.0.0.1 8080; do sleep 0.1; done"
+    ),
 }
 _TALK = """
     import socket, threading
