@@ -171,11 +171,11 @@ class RunningEngine:
         path = f"{self.run_dir / 'bin'}:{clean.get('PATH', os.defpath)}"
         return {**clean, "PATH": path, "DOCKER_HOST": self.base_url, "DOCKER_CONFIG": str(config)}
 
-    def docker(self, *arguments: str, timeout_s: float = 300) -> str:
+    def docker(self, *arguments: str, timeout_s: float = 900) -> str:
         """Run the engine's own command line client and give its standard output; ``TestbedError`` if it fails."""
         return command([str(self.run_dir / "bin" / "docker"), *arguments], timeout_s=timeout_s, env=self.environment())
 
-    def run(self, *arguments: str, timeout_s: float = 300) -> str:
+    def run(self, *arguments: str, timeout_s: float = 900) -> str:
         """Run a container to its end, remove it, and give what it printed on standard output.
 
         Read from its log: a client that is attached misses the output of a quick command now and then.
