@@ -7,6 +7,7 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -277,9 +278,9 @@ def test_payload_files_arrived(shown: Shown) -> None:
     assert compose.read_bytes() == (carrying.RECIPE / "compose.yaml").read_bytes()
 
 
-def test_installing_again_says_that_there_is_nothing_to_do(shown: Shown, stage: Stage) -> None:
+def test_installing_again_says_that_there_is_nothing_to_do(shown: Shown, tmp_path: Path) -> None:
     before = sorted(docker(shown, "image", "ls", "--all", "--quiet", "--no-trunc").split())
-    assert "nothing to do" in carrying.install(stage, shown.isolated, shown.built)
+    assert "nothing to do" in carrying.install(Stage(tmp_path), shown.isolated, shown.built)
     assert sorted(docker(shown, "image", "ls", "--all", "--quiet", "--no-trunc").split()) == before
 
 
