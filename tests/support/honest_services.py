@@ -19,7 +19,7 @@ _TALK = """
         connection.sendall(b"fine")
         connection.close()
     threading.Thread(target=serve).start()
-    with socket.create_connection(server.getsockname()[:2], timeout=5) as client:
+    with socket.create_connection(server.getsockname()[:2], timeout=60) as client:
         assert client.recv(4) == b"fine"
 """
 _ABSTRACT = """
@@ -41,7 +41,7 @@ _OWN_NAME = """
     socket.getfqdn()
     socket.gethostbyaddr(socket.gethostbyname(name))
     with socket.create_server((socket.gethostbyname(name), 0)) as server:
-        socket.create_connection(server.getsockname(), timeout=5).close()
+        socket.create_connection(server.getsockname(), timeout=60).close()
 """
 _THREADS = """
     import threading, hashlib
