@@ -10,14 +10,14 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bench_steps.programs import BenchError
 
 #: What each connection gets from the limited server, in MB (10^6 bytes) per second.
 LIMIT_MB_S = 20
-_START_TIMEOUT_S = 10
+_START_TIMEOUT_S = 120
 _CONFIGURATION = """
 user root;
 daemon off; worker_processes 1; pid {work}/nginx.pid; error_log {work}/nginx.log;
@@ -38,7 +38,7 @@ def serving(root: Path, work: Path) -> Iterator[dict[str, str]]:
     program = shutil.which("nginx")
     if program is None:
         raise BenchError("nginx is missing: apt-get install nginx-light")
-    free, limited = _free_port(), _free_port()
+    free, limited = _free_ports(2)
     values = {"work": work, "root": root, "free": free, "limited": limited, "rate": LIMIT_MB_S * 1_000_000}
     configuration = work / "nginx.conf"
     configuration.write_text(_CONFIGURATION.format(**values))
@@ -51,10 +51,11 @@ def serving(root: Path, work: Path) -> Iterator[dict[str, str]]:
             process.terminate()
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+def _free_ports(count: int) -> list[int]:
+    """Ports that nobody has, each another one."""
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [int(listener.getsockname()[1]) for listener in listeners]
 
 
 def _wait(port: int, process: subprocess.Popen[bytes]) -> None:

@@ -28,6 +28,7 @@ class Server(ThreadingHTTPServer):
         self.hub = hub
         self._tls = tls
         self._open: set[socket.socket] = set()
+        self._broken = False
         self._open_lock = threading.Lock()
         super().__init__(address, handler)
         self.address = f"{'https' if tls else 'http'}://{address[0]}:{self.server_address[1]}"
@@ -38,6 +39,8 @@ class Server(ThreadingHTTPServer):
             request = self._tls.wrap_socket(request, server_side=True)
         with self._open_lock:
             self._open.add(request)
+            if self._broken:  # it was taken, and its thread comes only now
+                _shut(request)
         try:
             super().finish_request(request, client_address)
         finally:
@@ -54,6 +57,11 @@ class Server(ThreadingHTTPServer):
 
     def break_connections(self) -> None:
         with self._open_lock:
+            self._broken = True
             for connection in self._open:
-                with suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
+                _shut(connection)
+
+
+def _shut(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)

@@ -12,7 +12,7 @@ import zstandard
 from bench_steps.weights import exponent_table, write_model
 from loader.build import LOADER, ROOT, build_loader
 
-TIMEOUT_S = 240
+TIMEOUT_S = 900
 
 
 def test_generated_weights_shrink_like_trained_ones(tmp_path: Path) -> None:
@@ -70,4 +70,6 @@ def test_the_cost_of_the_proof_is_measured() -> None:
     assert done.returncode == 0, done.stderr
     assert "`./scripts/bench egress --runs 1 --engine docker20`" in done.stdout
     (session,) = rows(done.stdout, "a session of proof with the check in it")
-    assert all(float(cell) > 0 for cell in session[1:])
+    *taken, added = map(float, session[1:])
+    assert all(seconds > 0 for seconds in taken)
+    assert added < min(taken)  # of one run each, the one without the proof may even be the slower one

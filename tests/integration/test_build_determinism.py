@@ -47,7 +47,7 @@ def run(site: BuildSite, prefix: Sequence[str], umask: int, env: dict[str, str],
         umask=umask,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stderr

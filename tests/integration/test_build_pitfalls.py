@@ -297,7 +297,7 @@ def test_attestations_come_neither_from_a_parent_nor_by_default(
         (site.recipe / "Dockerfile.own").write_text(f"FROM {BUSYBOX}\nRUN echo attested > /own\n")
         argv = ["docker", "buildx", "build", "--provenance=mode=max", "-q", "-t", "attested:1"]
         argv += ["-f", str(site.recipe / "Dockerfile.own"), str(site.recipe)]
-        subprocess.run(argv, env=engine.environment(), check=True, capture_output=True, timeout=120)
+        subprocess.run(argv, env=engine.environment(), check=True, capture_output=True, timeout=600)
         listed = engine.get("/images/json?manifests=1")
         kinds = [each["Kind"] for image in listed if "attested:1" in image["RepoTags"] for each in image["Manifests"]]
         assert sorted(kinds) == ["attestation", "image"]

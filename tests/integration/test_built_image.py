@@ -103,7 +103,7 @@ def loaded(request: pytest.FixtureRequest, registry: str, tmp_path_factory: pyte
         engine.docker("save", "-o", str(site.recipe / "saved.tar"), "saved:1")
         for kind, name in (("oci", "layout"), ("oci-archive", "layout.tar")):
             argv = ["skopeo", "--insecure-policy", "copy", "--src-tls-verify=false", f"docker://{pushed}"]
-            subprocess.run([*argv, f"{kind}:{site.recipe / name}:1"], check=True, capture_output=True, timeout=120)
+            subprocess.run([*argv, f"{kind}:{site.recipe / name}:1"], check=True, capture_output=True, timeout=600)
         engine.docker("rmi", pushed, "saved:1")
         engine.docker("tag", BUSYBOX, "local:1")
         (site.recipe / ".dockerignore").write_text("*.tar\nlayout\n")
@@ -168,7 +168,7 @@ def built_by_the_engine(loaded: Loaded) -> tuple[dict[str, Any], list[dict[str, 
     for name, text in (("plain:base", BASE), ("plain:1", APP.format(base="plain:base"))):
         (folder / "Dockerfile").write_text(text)
         argv = ["docker", "buildx", "build", "--load", "--provenance=false", "-q", "-t", name, str(folder)]
-        subprocess.run(argv, env=loaded.engine.environment(), check=True, capture_output=True, timeout=120)
+        subprocess.run(argv, env=loaded.engine.environment(), check=True, capture_output=True, timeout=600)
     try:
         return loaded.inspect("plain:1"), loaded.history("plain:1")
     finally:
@@ -267,7 +267,7 @@ def test_images_of_layouts_and_of_the_engine_are_what_they_were(loaded: Loaded) 
 
 def fetched(address: str) -> bytes:
     accepted = f"{MANIFEST}, application/vnd.docker.distribution.manifest.v2+json, */*"
-    with urlopen(Request(address, headers={"Accept": accepted}), timeout=30) as answer:
+    with urlopen(Request(address, headers={"Accept": accepted}), timeout=120) as answer:
         content: bytes = answer.read()
     return content
 

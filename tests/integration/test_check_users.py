@@ -34,7 +34,7 @@ def image(engine: DockerEngine, config: dict[str, object]) -> Digest:
 
 
 def checked(engine: DockerEngine, image_id: Digest, script: str, user: str | None) -> CheckResult:
-    check = RunCheck("who", IMAGE, ("sh", "-c", script), 15.0, user, {}, (), False, ("^uid=",), ())
+    check = RunCheck("who", IMAGE, ("sh", "-c", script), 120.0, user, {}, (), False, ("^uid=",), ())
     (result,) = run_commands([check], {IMAGE: image_id}, engine, SilentProgress())
     return result
 
@@ -71,5 +71,5 @@ def test_what_fails_for_want_of_root_says_as_whom_it_ran(engine: DockerEngine) -
 
 def test_an_image_without_checks_is_not_started_as_root(engine: DockerEngine) -> None:
     image_id = image(engine, {"Cmd": ["sh", "-c", "test $(id -u) = 65534"]})
-    result = check_start("it", image_id, 10.0, engine, SilentProgress())
+    result = check_start("it", image_id, 120.0, engine, SilentProgress())
     assert result.passed, result.detail

@@ -28,7 +28,7 @@ _PEERS = ("database", "203.0.113.9:5432")
 
 
 def wants_gpu(name: str) -> RunCheck:
-    return RunCheck(name, IMAGE, sh("echo hello"), 20.0, None, {}, (), True, (), ())
+    return RunCheck(name, IMAGE, sh("echo hello"), 120.0, None, {}, (), True, (), ())
 
 
 def test_calls_to_peers_are_told_and_are_no_fault(docker20: RunningEngine, tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_calls_to_peers_are_told_and_are_no_fault(docker20: RunningEngine, tmp_p
 def test_every_engine_without_a_gpu_proves_nothing_and_goes_on(any_engine: RunningEngine) -> None:
     before = ids_of(any_engine)
     engine, image_id = loaded(any_engine)
-    plain = RunCheck("plain", IMAGE, sh("echo hello"), 20.0, None, {}, (), False, (), ())
+    plain = RunCheck("plain", IMAGE, sh("echo hello"), 120.0, None, {}, (), False, (), ())
     checks = [wants_gpu("runs"), check("serves", sh("sleep 60"), needs_gpu=True), plain]
     results = run_commands(checks, {IMAGE: image_id}, engine, SilentProgress())
     left = any_engine.docker("ps", "--all", "--quiet").split()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import multiprocessing
 import os
@@ -45,7 +46,7 @@ def stage(tmp_path: Path) -> Stage:
 def test_a_failed_step_is_named_with_its_log_and_leaves_nothing(tmp_path: Path) -> None:
     """The build cannot reach a package index."""
     with demo(tmp_path, PIP_INDEX_URL="http://127.0.0.1:9/simple") as process:
-        out, err = process.communicate(timeout=240)
+        out, err = process.communicate(timeout=900)
     assert process.returncode == 1, out + err
     assert "demo: ok" not in out
     failure, log = (line for line in err.splitlines() if line.startswith(("demo:", "log:")))
@@ -60,11 +61,11 @@ def test_a_failed_step_is_named_with_its_log_and_leaves_nothing(tmp_path: Path) 
 def test_ctrl_c_in_the_build_ends_in_order_and_leaves_nothing(tmp_path: Path) -> None:
     with demo(tmp_path) as process:
         log = tmp_path / "logs" / "06.log"
-        wait_until(lambda: log.exists() and "RUN python3 -m venv" in log.read_text(), timeout_s=90)
+        wait_until(lambda: log.exists() and "RUN python3 -m venv" in log.read_text(), timeout_s=600)
         assert process.poll() is None
         os.killpg(process.pid, signal.SIGINT)
         os.killpg(process.pid, signal.SIGINT)  # an impatient person must not disturb the cleaning
-        out, err = process.communicate(timeout=90)
+        out, err = process.communicate(timeout=600)
     assert process.returncode == 130, out + err
     assert "demo: failed in step 6 (bundler build): interrupted by SIGINT" in err
     assert "Traceback" not in err
@@ -72,7 +73,7 @@ def test_ctrl_c_in_the_build_ends_in_order_and_leaves_nothing(tmp_path: Path) ->
     require_nothing_left(process)
 
 
-def wait_until(true: Callable[[], bool], timeout_s: float = 30) -> None:
+def wait_until(true: Callable[[], bool], timeout_s: float) -> None:
     deadline = time.monotonic() + timeout_s
     while not true():
         assert time.monotonic() < deadline, f"not within {timeout_s} s"
@@ -83,7 +84,7 @@ def test_a_second_demo_in_the_same_folder_says_so(tmp_path: Path) -> None:
     with (tmp_path / ".lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         with demo(tmp_path) as process:
-            _, err = process.communicate(timeout=120)
+            _, err = process.communicate(timeout=600)
     assert process.returncode == 1
     assert f"another demo uses {tmp_path}" in err
 
@@ -124,9 +125,10 @@ def as_nobody(test: Callable[[], None]) -> str | None:
 
     process = context.Process(target=child)
     process.start()
-    assert receiver.poll(60), "no end after 60 s"
+    sender.close()
+    assert receiver.poll(600), "no end after 600 s"
     answer: str | None = receiver.recv()
-    process.join(10)
+    process.join()
     return answer
 
 
@@ -169,7 +171,7 @@ def test_without_root_the_loaders_place_has_no_network_but_reaches_the_local_eng
         with isolated_host(stage_of_nobody, connected, folder) as host:
             assert not host.own
             with stage_of_nobody.step("ask") as step:
-                version = host.run(step, ["docker", "version", "--format", "{{.Server.Version}}"], timeout_s=30)
+                version = host.run(step, ["docker", "version", "--format", "{{.Server.Version}}"], timeout_s=120)
             assert version.strip() == engine.version
         assert not folder.exists()
 
@@ -196,7 +198,7 @@ def test_without_root_a_kit_is_installed_from_there_and_its_names_go_again(
             built = carrying.Built(kit, size=0, raw_size=0, model_size=0)
             carrying.install(stage_of_nobody, host, built)
             with stage_of_nobody.step("ask") as step:
-                assert sorted(host.run(step, listing, timeout_s=30).split()) == ["quickstart:1.0.0", "quickstart:base"]
+                assert sorted(host.run(step, listing, timeout_s=120).split()) == ["quickstart:1.0.0", "quickstart:base"]
             carrying.audit(stage_of_nobody, host, built)
 
     assert as_nobody(test) is None
@@ -226,7 +228,7 @@ def test_a_program_that_fails_is_shown_with_the_end_of_its_log(
         stage.step("Try") as step,
     ):
         step.run(
-            [sys.executable, "-c", "import sys; print('no luck', file=sys.stderr); sys.exit(3)"], env={}, timeout_s=20
+            [sys.executable, "-c", "import sys; print('no luck', file=sys.stderr); sys.exit(3)"], env={}, timeout_s=120
         )
     assert stage.failed is step
     assert capsys.readouterr().out.splitlines()[0] == " 1 Try"
@@ -240,8 +242,23 @@ def end(*_):
     pathlib.Path({str(undone)!r}).touch()
     sys.exit(143)
 signal.signal(signal.SIGTERM, end)
-time.sleep(60)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+time.sleep(600)
 """
-    with pytest.raises(StepError, match="no end after 1 s"), stage.step("Hang") as step:
+    with (
+        sigterm_waits(),
+        pytest.raises(StepError, match="no end after 1 s"),
+        stage.step("Hang") as step,
+    ):
         step.run([sys.executable, "-c", program], env={}, timeout_s=1)
     assert undone.exists()
+
+
+@contextlib.contextmanager
+def sigterm_waits() -> Iterator[None]:
+    """Programs that are started here get SIGTERM when they ask for it: one that is slow to begin does not die of it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])

@@ -125,6 +125,6 @@ def test_a_service_sees_a_network_as_it_is_used_to(caller: tuple[DockerEngine, D
         script = (
             "cat /etc/resolv.conf /etc/hosts /proc/sys/net/ipv6/conf/all/disable_ipv6; id -u; cat /proc/net/if_inet6"
         )
-        output = engine.run(image_id, RunSpec(sh(script), 10.0, network=holder)).output
+        output = engine.run(image_id, RunSpec(sh(script), 120.0, network=holder)).output
     assert "nameserver 192.0.2.53" in output
     assert "bundler-check" in output

@@ -27,9 +27,9 @@ class Space:
     """A network name space with a wire, and commands in it."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(["unshare", "--net", "sleep", "120"])
+        self._process = subprocess.Popen(["unshare", "--net", "sleep", "1800"])
         self._path = Path("/proc", str(self._process.pid), "ns", "net")
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while self._path.readlink() == Path("/proc/self/ns/net").readlink():
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -37,7 +37,7 @@ class Space:
 
     def run(self, *command: str) -> str:
         argv = ["nsenter", f"--net={self._path}", *command]
-        return subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False, timeout=60).stdout
+        return subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=False, timeout=300).stdout
 
     def close(self) -> None:
         self.listener.close()
@@ -88,7 +88,7 @@ def test_questions_for_its_own_name_are_innocent(space: Space) -> None:
 def test_the_wire_goes_with_its_reader(space: Space) -> None:
     assert "eth0" in space.run("ip", "link")
     space.close()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while "eth0" in space.run("ip", "link"):
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -54,7 +54,7 @@ def wanted(asked: str, platform: str = "linux/amd64") -> Wanted:
 
 def skopeo(*arguments: str) -> str:
     return subprocess.run(
-        ["skopeo", "--insecure-policy", *arguments], check=True, capture_output=True, text=True, timeout=120
+        ["skopeo", "--insecure-policy", *arguments], check=True, capture_output=True, text=True, timeout=600
     ).stdout
 
 

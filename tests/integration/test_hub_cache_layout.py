@@ -107,13 +107,13 @@ def bundler(engine: RunningEngine, home: Path, *arguments: str) -> None:
     env = {**os.environ, **engine.environment(), "DOCKER_HOST": engine.base_url, "XDG_CACHE_HOME": str(home)}
     env.pop("HF_ENDPOINT", None)
     argv = [sys.executable, "-m", "bundler", *arguments]
-    done = subprocess.run(argv, env=env, cwd=home, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(argv, env=env, cwd=home, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
 
 
 def run(engine: RunningEngine, *argv: str) -> str:
     sealed = ["--network", "none", "--read-only", "--tmpfs", "/tmp", "--user", USER]
-    return engine.docker("run", "--rm", *sealed, IMAGE, *argv)
+    return engine.run(*sealed, IMAGE, *argv)
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ def test_the_recipe_of_init_works_as_it_stands(docker20: RunningEngine, tmp_path
 
     def bundler(*arguments: str) -> str:
         argv = [sys.executable, "-m", "bundler", *arguments]
-        done = subprocess.run(argv, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False)
+        done = subprocess.run(argv, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=900, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -267,11 +267,11 @@ def server(model: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
             yield process, int(match[1])
         finally:
             process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=5) == 0
+            assert process.wait(timeout=120) == 0
 
 
 def ask(port: int, method: str, path: str, body: str | None = None, **headers: str) -> tuple[int, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     try:
         connection.request(method, path, body=body.encode() if body is not None else None, headers=headers)
         answer = connection.getresponse()
@@ -319,7 +319,7 @@ def test_http_errors_say_what_is_wrong(server: tuple[Any, int], path: str, body:
 
 
 def test_http_without_a_length(server: tuple[Any, int]) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", server[1], timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server[1], timeout=120)
     connection.putrequest("POST", "/search")
     connection.endheaders()
     assert connection.getresponse().status == 411

@@ -22,7 +22,10 @@ from bundler.builder.lock import LockedFile
 from bundler.core.progress import SilentTask
 
 MIB = 1 << 20
+#: For tests that wait until a line which stands still is given up.
 QUICK = RetryPolicy(first_delay_s=0.05, longest_delay_s=0.1, timeout_s=2, stall_window_s=1)
+#: For all others: whoever shares two cores with much else is slow, and stands still for no longer than this.
+PATIENT = RetryPolicy(first_delay_s=0.05, longest_delay_s=0.1, timeout_s=60, stall_window_s=60)
 REPO = "acme/tiny"
 PATH = "model.safetensors"
 

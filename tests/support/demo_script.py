@@ -29,7 +29,7 @@ def demo(folder: Path, **more: str) -> Iterator[subprocess.Popen[str]]:
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
-        process.communicate(timeout=60)
+        process.communicate(timeout=600)
 
 
 def require_nothing_left(process: subprocess.Popen[str]) -> None:

@@ -7,7 +7,9 @@ from tests.support.calling_out import python, sh
 QUICK_HONEST = {
     "says hello": sh("echo hello"),
     "reads who resolves names": sh("cat /etc/resolv.conf /etc/hosts"),
-    "talks to itself": sh("busybox nc -l -p 8080 >/dev/null & sleep 0.3; echo x | busybox nc 127.0.0.1 8080"),
+    "talks to itself": sh(
+        "busybox nc -l -p 8080 >/dev/null & until echo x | busybox nc 127.0.0.1 8080; do sleep 0.1; done"
+    ),
 }
 _TALK = """
     import socket, threading
@@ -17,7 +19,7 @@ _TALK = """
         connection.sendall(b"fine")
         connection.close()
     threading.Thread(target=serve).start()
-    with socket.create_connection(server.getsockname()[:2], timeout=5) as client:
+    with socket.create_connection(server.getsockname()[:2], timeout=60) as client:
         assert client.recv(4) == b"fine"
 """
 _ABSTRACT = """
@@ -39,7 +41,7 @@ _OWN_NAME = """
     socket.getfqdn()
     socket.gethostbyaddr(socket.gethostbyname(name))
     with socket.create_server((socket.gethostbyname(name), 0)) as server:
-        socket.create_connection(server.getsockname(), timeout=5).close()
+        socket.create_connection(server.getsockname(), timeout=60).close()
 """
 _THREADS = """
     import threading, hashlib

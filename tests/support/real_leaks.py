@@ -81,7 +81,7 @@ _LATER = """
     import time, urllib.request
     time.sleep(20)
     try:
-        urllib.request.urlopen("http://198.51.100.30:8086/write", data=b"up 1", timeout=1)
+        urllib.request.urlopen("http://198.51.100.30:8086/write", data=b"up 1", timeout=3)
     except OSError:
         pass
 """
