@@ -41,8 +41,8 @@ from testbed.netns import FOLDER as NETNS_FOLDER
 
 RUN_DIR = Path("/run/bundler-testbed")
 DATA_DIR = Path("/var/tmp/bundler-testbed")  # on a disk: overlay2 does not stand on another overlay
-START_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 120.0
+STOP_TIMEOUT_S = 60.0
 _serial = itertools.count()
 
 # Only dockerd speaks to it: CRI, CNI and NRI would open sockets and folders that all instances share.
@@ -101,7 +101,7 @@ class EngineDaemon:
         """Start the engine, wait until it answers, and remove all of it at the end.
 
         The engine ends with the thread that started it, even if that is killed. ``TestbedError`` if it does not
-        answer within a minute, with the end of its log.
+        answer within two minutes, with the end of its log.
         """
         require_root()
         RUN_DIR.mkdir(parents=True, exist_ok=True)
@@ -310,9 +310,9 @@ class RunningEngine:
     def _kill_containers(self) -> None:
         """Spare the seconds that dockerd would wait for containers whose first process ignores SIGTERM."""
         with contextlib.suppress(OSError, TestbedError):  # it may have been stopped, or never have started
-            running = self.docker("ps", "--quiet", timeout_s=10).split()
+            running = self.docker("ps", "--quiet", timeout_s=30).split()
             if running:
-                self.docker("kill", *running, timeout_s=10)
+                self.docker("kill", *running, timeout_s=30)
 
 
 class _UnixConnection(http.client.HTTPConnection):
