@@ -14,7 +14,8 @@ from bundler.installer.egress.listener import Listener
 from bundler.installer.egress.wire import GATEWAY, NAME_SERVER
 from bundler.installer.engine import Engine, Holder, RunSpec
 
-_WITHIN_S = 10.0
+#: For a container to start, call out and end, on however busy a host.
+_WITHIN_S = 60.0
 _PATIENCE_S = 3.0
 
 
