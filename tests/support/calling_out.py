@@ -59,7 +59,7 @@ def run_all(
     *,
     where_in_code: bool = False,
     env: Mapping[str, str] | None = None,
-    within_s: float = 15.0,
+    within_s: float = 120.0,
     user: str | None = None,
     surroundings: RunSpec = ALONE,
 ) -> dict[str, CheckResult]:
