@@ -93,7 +93,7 @@ class Wanted:
     expect: Sequence[str] = ("^hello",)
     forbid: Sequence[str] = ("(?i)error",)
     command: Sequence[str] = ("/bin/cat", "/app/greeting")
-    within_s: float = 20.0
+    within_s: float = 120.0
     lying_layer: bool = False
     broken_layer: bool = False
     more_apps: int = 0

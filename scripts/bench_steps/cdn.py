@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench_steps.programs import BenchError
-from testbed.ports import free_port
 
 #: What each connection gets from the limited server, in MB (10^6 bytes) per second.
 LIMIT_MB_S = 20
@@ -39,7 +38,7 @@ def serving(root: Path, work: Path) -> Iterator[dict[str, str]]:
     program = shutil.which("nginx")
     if program is None:
         raise BenchError("nginx is missing: apt-get install nginx-light")
-    free, limited = free_port(), free_port()
+    free, limited = _free_port(), _free_port()
     values = {"work": work, "root": root, "free": free, "limited": limited, "rate": LIMIT_MB_S * 1_000_000}
     configuration = work / "nginx.conf"
     configuration.write_text(_CONFIGURATION.format(**values))
@@ -50,6 +49,12 @@ def serving(root: Path, work: Path) -> Iterator[dict[str, str]]:
             yield {"free": f"http://127.0.0.1:{free}", "limited": f"http://127.0.0.1:{limited}"}
         finally:
             process.terminate()
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 def _wait(port: int, process: subprocess.Popen[bytes]) -> None:

@@ -41,8 +41,8 @@ from testbed.netns import FOLDER as NETNS_FOLDER
 
 RUN_DIR = Path("/run/bundler-testbed")
 DATA_DIR = Path("/var/tmp/bundler-testbed")  # on a disk: overlay2 does not stand on another overlay
-START_TIMEOUT_S = 120.0
-STOP_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 300.0
+STOP_TIMEOUT_S = 120.0
 _serial = itertools.count()
 
 # Only dockerd speaks to it: CRI, CNI and NRI would open sockets and folders that all instances share.
@@ -101,7 +101,7 @@ class EngineDaemon:
         """Start the engine, wait until it answers, and remove all of it at the end.
 
         The engine ends with the thread that started it, even if that is killed. ``TestbedError`` if it does not
-        answer within two minutes, with the end of its log.
+        answer within minutes, with the end of its log.
         """
         require_root()
         RUN_DIR.mkdir(parents=True, exist_ok=True)
@@ -171,11 +171,11 @@ class RunningEngine:
         path = f"{self.run_dir / 'bin'}:{clean.get('PATH', os.defpath)}"
         return {**clean, "PATH": path, "DOCKER_HOST": self.base_url, "DOCKER_CONFIG": str(config)}
 
-    def docker(self, *arguments: str, timeout_s: float = 300) -> str:
+    def docker(self, *arguments: str, timeout_s: float = 900) -> str:
         """Run the engine's own command line client and give its standard output; ``TestbedError`` if it fails."""
         return command([str(self.run_dir / "bin" / "docker"), *arguments], timeout_s=timeout_s, env=self.environment())
 
-    def run(self, *arguments: str, timeout_s: float = 300) -> str:
+    def run(self, *arguments: str, timeout_s: float = 900) -> str:
         """Run a container to its end, remove it, and give what it printed on standard output.
 
         Read from its log: a client that is attached misses the output of a quick command now and then.

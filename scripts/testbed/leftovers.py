@@ -11,7 +11,7 @@ from pathlib import Path
 from testbed.bridge import remove_bridge
 from testbed.trees import remove_tree
 
-KILL_TIMEOUT_S = 30.0
+KILL_TIMEOUT_S = 60.0
 
 
 def kill_processes_of(run_dir: Path) -> None:

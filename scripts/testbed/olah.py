@@ -22,7 +22,7 @@ from testbed.hub import Hub
 from testbed.ports import free_port
 
 RELEASE = "0.5.4"
-_START_S = 120.0
+_START_S = 300.0
 
 
 def olah_program() -> Path:
@@ -67,7 +67,7 @@ class Olah:
         assert self._process is not None
         self._process.terminate()
         try:
-            self._process.wait(10)
+            self._process.wait(60)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

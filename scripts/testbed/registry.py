@@ -17,8 +17,8 @@ from pathlib import Path
 from testbed import TestbedError
 from testbed.ports import free_port
 
-START_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 120.0
+STOP_TIMEOUT_S = 60.0
 
 _CONFIG = """\
 version: 0.1
@@ -63,7 +63,7 @@ def _wait(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def _answers(address: str) -> bool:
-    connection = http.client.HTTPConnection(address, timeout=2)
+    connection = http.client.HTTPConnection(address, timeout=20)
     with contextlib.closing(connection):
         try:
             connection.request("GET", "/v2/")

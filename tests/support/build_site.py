@@ -35,7 +35,7 @@ base: { dockerfile: Dockerfile.base, tag: "small:base" }
 apps: [ { dockerfile: Dockerfile, tag: "small:1.0.0" } ]
 files: [ compose.yaml ]
 checks:
-  - { name: answers, run: [cat, /app/models/tiny/config.json], within: 20s, expect: "hidden_size" }
+  - { name: answers, run: [cat, /app/models/tiny/config.json], within: 2m, expect: "hidden_size" }
 """
 DOCKERFILE_BASE = f"FROM {BUSYBOX}\nRUN mkdir -p /srv && echo os > /srv/os\nENV OS=1\n"
 DOCKERFILE = 'FROM small:base\nCOPY app.txt /srv/app.txt\nUSER 10001\nCMD ["cat", "/srv/app.txt"]\n'
@@ -105,7 +105,7 @@ class BuildSite:
             env={**self.environment(), **(env or {})},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
             check=False,
         )
 

@@ -19,7 +19,7 @@ models:
 base: {{ image: "debian:12", tag: "{base}" }}
 apps: [{{ dockerfile: Dockerfile, tag: "{app}" }}]
 checks:
-  - {{ name: reads, run: [/bin/cat, /app/models/tiny/config.json], within: 20s, expect: "{expect}" }}
+  - {{ name: reads, run: [/bin/cat, /app/models/tiny/config.json], within: 2m, expect: "{expect}" }}
 """
 _BASE = LockedImage(role="from", asked="debian:12", kind="registry-digest", value=f"sha256:{'d' * 64}")
 

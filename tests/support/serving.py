@@ -48,7 +48,7 @@ def service(script: str) -> tuple[str, ...]:
 def check(name: str, run: tuple[str, ...], **wanted: object) -> ServeCheck:
     """A check of a service at ``PORT``; asked for ``/`` unless ``question`` says something else."""
     fields: dict[str, object] = {
-        **{"name": name, "image": IMAGE, "run": run, "within_s": 60.0, "user": None, "env": {}, "allow": ()},
+        **{"name": name, "image": IMAGE, "run": run, "within_s": 120.0, "user": None, "env": {}, "allow": ()},
         **{"needs_gpu": False, "port": PORT, "question": get("/"), "status": 200, "expect": (), "forbid": ()},
         **{"watch_s": 0.0},
     }

@@ -14,7 +14,7 @@ from bundler.installer.egress.listener import Listener
 from bundler.installer.egress.wire import GATEWAY, NAME_SERVER
 from bundler.installer.engine import Engine, Holder, RunSpec
 
-#: For a container to start, call out and end, on however busy a host.
+#: For a container that has next to nothing to do: on a busy host its engine takes seconds to start it.
 _WITHIN_S = 60.0
 _PATIENCE_S = 3.0
 
