@@ -15,7 +15,7 @@ RECORD = "bridge"  # the file in an engine's run folder that says what there is 
 
 def make_bridge(run_dir: Path) -> str:
     """Make the first free bridge ``bundlerN`` with 10.213.N.1/24 and let what comes from it reach the outside."""
-    with locked("bridges"):
+    with locked("bridges", run_dir.parent):  # common to all test runs, whatever cache they have
         number = next(n for n in range(256) if not Path(f"/sys/class/net/bundler{n}").exists())
         name, net = f"bundler{number}", f"10.213.{number}"
         (run_dir / RECORD).write_text(f"{name} {net}.0/24")
@@ -24,7 +24,7 @@ def make_bridge(run_dir: Path) -> str:
     command(["ip", "link", "set", name, "up"])
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
     for table, rule in _rules(name, f"{net}.0/24"):
-        command(["iptables", "-w", "10", "-t", table, "-I", *rule])
+        command(["iptables", "-w", "60", "-t", table, "-I", *rule])
     return name
 
 
@@ -34,7 +34,7 @@ def remove_bridge(run_dir: Path) -> None:
     if not record.exists():
         return
     name, net = record.read_text().split()
-    argvs = [["iptables", "-w", "10", "-t", table, "-D", *rule] for table, rule in _rules(name, net)]
+    argvs = [["iptables", "-w", "60", "-t", table, "-D", *rule] for table, rule in _rules(name, net)]
     for argv in [*argvs, ["ip", "link", "delete", name]]:
         # What was never made, because the start failed before, cannot be removed; that is no failure here.
         subprocess.run(argv, capture_output=True, check=False)

@@ -310,9 +310,9 @@ class RunningEngine:
     def _kill_containers(self) -> None:
         """Spare the seconds that dockerd would wait for containers whose first process ignores SIGTERM."""
         with contextlib.suppress(OSError, TestbedError):  # it may have been stopped, or never have started
-            running = self.docker("ps", "--quiet", timeout_s=10).split()
+            running = self.docker("ps", "--quiet", timeout_s=30).split()
             if running:
-                self.docker("kill", *running, timeout_s=10)
+                self.docker("kill", *running, timeout_s=30)
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -17,20 +17,29 @@ KILL_TIMEOUT_S = 60.0
 def kill_processes_of(run_dir: Path) -> None:
     """Kill the processes that name ``run_dir`` in their arguments, which no other engine's do, and their children.
 
-    After an orderly stop there are none. After a kill they are containerd's shims and what runs in containers.
+    After an orderly stop there are none. After a kill they are containerd's shims and what runs in containers. Until
+    it is dead, each may start another one that nobody saw, so they are looked for until there are none.
     """
-    found = {pid for pid, argv in _processes().items() if str(run_dir).encode() + b"/" in argv}
+    killed: set[int] = set()
+    deadline = time.monotonic() + KILL_TIMEOUT_S
+    while (living := {*_processes_of(run_dir), *filter(_lives, killed)}) and time.monotonic() < deadline:
+        for pid in living - killed:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        killed |= living
+        time.sleep(0.02)
+
+
+def _processes_of(run_dir: Path) -> set[int]:
+    ours = {pid for pid, argv in _processes().items() if str(run_dir).encode() + b"/" in argv}
     parents = _parents()
-    ours = set(found)
     while more := {pid for pid, parent in parents.items() if parent in ours} - ours:
         ours |= more
-    ours.discard(os.getpid())
-    for pid in ours:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + KILL_TIMEOUT_S
-    while time.monotonic() < deadline and any(Path(f"/proc/{pid}/exe").exists() for pid in ours):
-        time.sleep(0.02)
+    return set(filter(_lives, ours - {os.getpid()}))
+
+
+def _lives(pid: int) -> bool:
+    return Path(f"/proc/{pid}/exe").exists()  # a zombie has none
 
 
 def _processes() -> dict[int, bytes]:

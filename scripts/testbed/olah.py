@@ -13,13 +13,13 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from testbed import TestbedError
 from testbed.debian import cache_dir, command, locked
 from testbed.hub import Hub
+from testbed.ports import free_port
 
 RELEASE = "0.5.4"
 _START_S = 300.0
@@ -44,8 +44,7 @@ class Olah:
     def __init__(self, hub: Hub, folder: Path) -> None:
         self._hub = hub
         self._folder = folder
-        with closing(socket.create_server(("127.0.0.1", 0))) as free:
-            self._port = free.getsockname()[1]
+        self._port = free_port()
         self.endpoint = f"http://127.0.0.1:{self._port}"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -75,7 +74,7 @@ class Olah:
 
     def _wait(self) -> None:
         deadline = time.monotonic() + _START_S
-        while time.monotonic() < deadline:
+        while self._process is not None and self._process.poll() is None and time.monotonic() < deadline:
             try:
                 socket.create_connection(("127.0.0.1", self._port), 1).close()
             except OSError:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from testbed import TestbedError
+from testbed.ports import free_port
 
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 60.0
@@ -37,7 +37,7 @@ def registry() -> Iterator[str]:
     Needs no root. An engine in a name space of its own (``testbed.netns``) does not reach it.
     """
     with tempfile.TemporaryDirectory(prefix="registry-") as work:
-        address = f"127.0.0.1:{_free_port()}"
+        address = f"127.0.0.1:{free_port()}"
         config = Path(work) / "config.yml"
         config.write_text(_CONFIG.format(storage=f"{work}/storage", address=address))
         log = Path(work) / "log"
@@ -50,12 +50,6 @@ def registry() -> Iterator[str]:
         finally:
             process.terminate()
             process.wait(STOP_TIMEOUT_S)
-
-
-def _free_port() -> int:
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait(address: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -87,7 +87,7 @@ def left_behind(environment: Mapping[str, str]) -> list[Path]:
 
 
 def call(argv: Sequence[str], environment: Mapping[str, str], **options: object) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(argv, env=dict(environment), capture_output=True, check=False, timeout=120, **options)  # type: ignore[call-overload,no-any-return]
+    return subprocess.run(argv, env=dict(environment), capture_output=True, check=False, timeout=600, **options)  # type: ignore[call-overload,no-any-return]
 
 
 def probe(

@@ -47,7 +47,7 @@ def build(site: BuildSite) -> subprocess.CompletedProcess[str]:
 
 def inspect(site: BuildSite, *options: str) -> str:
     argv = [sys.executable, "-m", "bundler", "inspect", str(site.kit), *options]
-    return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=300).stdout
 
 
 def bundle(kit: Path) -> dict[str, Any]:

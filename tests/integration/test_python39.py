@@ -65,7 +65,7 @@ class OldHost:
         entering = ["unshare", "--mount", "/bin/sh", "-ec", ENTER, "sh", str(self.root), str(kit or self.kit), socket]
         chroot = [f"--userspec={user}", str(self.root), *argv]
         return subprocess.run(
-            [*entering, *chroot], env=SYSTEM, capture_output=True, text=True, check=False, timeout=120
+            [*entering, *chroot], env=SYSTEM, capture_output=True, text=True, check=False, timeout=600
         )
 
     def types(

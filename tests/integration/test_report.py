@@ -30,7 +30,7 @@ def read(path: Path) -> dict[str, Any]:
 def test_a_kit_carries_its_report_and_gives_the_same_again(docker20: RunningEngine, tmp_path: Path) -> None:
     with build_site(tmp_path, docker20) as site:
         recipe = site.recipe / "recipe.yaml"
-        recipe.write_text(recipe.read_text().replace("[cat, /app", "[sh, -c, 'exec 3<$0; sleep 2; cat $0', /app"))
+        recipe.write_text(recipe.read_text().replace("[cat, /app", "[sh, -c, 'exec 3<$0; sleep 3; cat $0', /app"))
         kit = site.build()
     checks, report = read(kit / "papers/checks.json"), read(kit / "papers/report.json")
     assert report["verdict"]["level"] == "proved"
@@ -81,7 +81,7 @@ def kit_with_papers(directory: Path) -> Path:
 
 
 def test_what_is_installed_is_reported(docker20: RunningEngine, tmp_path: Path) -> None:
-    kit = make_bundle(tmp_path / "kits", command=("/bin/sh", "-c", "sleep 1; cat /app/greeting"))
+    kit = make_bundle(tmp_path / "kits", command=("/bin/sh", "-c", "sleep 3; cat /app/greeting"))
     with site_at(docker20, tmp_path / "site") as site:
         require_three_lines(site.run("report"), 10, "nothing was installed here")
         site.install(kit)

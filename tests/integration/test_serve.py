@@ -16,6 +16,7 @@ from bundler.core.checks import Question, ServeCheck
 from bundler.core.digest import Digest
 from bundler.core.egress import TRIPWIRE, WEAKER
 from bundler.core.progress import SilentProgress
+from bundler.installer.checks import serve
 from bundler.installer.checks.running import run_commands
 from bundler.installer.engines.docker import DockerEngine
 from testbed.engines import RunningEngine
@@ -66,7 +67,7 @@ _ONCE = """
 _LATE_LEAK = """
     def answer(handler):
         handler.say(200, b"yes")
-        threading.Timer(8, leak).start()
+        threading.Timer({after_s}, leak).start()
     serve()
 """
 _SHOWS_ITSELF = "cat /proc/self/status >/tmp/status; exec busybox httpd -f -p 8765 -h /tmp"
@@ -102,9 +103,9 @@ def test_a_port_alone_passes_as_soon_as_it_takes_connections(one: One) -> None:
 
 
 def test_a_port_that_stays_closed_is_told(one: One) -> None:
-    result = one(check("closed", sh("echo still loading; sleep 60"), within_s=5.0))
+    result = one(check("closed", sh("echo still loading; sleep 60"), within_s=15.0))
     assert not result.passed
-    assert result.detail.startswith("no right answer within 5 s; port 8765 took no connection; it printed: still load")
+    assert result.detail.startswith("no right answer within 15 s; port 8765 took no connection; it printed: still load")
     assert not result.measured
 
 
@@ -114,11 +115,17 @@ def test_a_service_that_is_loading_is_asked_again(one: One) -> None:
     assert result.seconds >= 2
 
 
-def test_the_last_wrong_answer_is_told(one: One) -> None:
+@pytest.fixture
+def asks_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a wrong answer the time is over, however soon it came."""
+    monkeypatch.setattr(serve, "_PAUSE_S", 3600.0)
+
+
+def test_the_last_wrong_answer_is_told(one: One, asks_once: None) -> None:
     wrong = "answer = lambda handler: handler.say(503, b'no \\x1b[31mmodel'); serve()"
-    result = one(check("never", service(wrong), within_s=10.0))
+    result = one(check("never", service(wrong), within_s=60.0))
     assert result.detail.startswith(
-        "no right answer within 10 s; answered 503 Service Unavailable, not 200: no [31mmodel; it printed nothing"
+        "no right answer within 60 s; answered 503 Service Unavailable, not 200: no [31mmodel; it printed nothing"
     )
 
 
@@ -144,14 +151,13 @@ def test_a_program_that_is_not_there_is_told(one: One) -> None:
 
 
 def test_an_end_while_it_is_listened_to_is_a_fault(one: One) -> None:
-    result = one(check("dies", service(_DIES), watch_s=30.0))
+    result = one(check("dies", service(_DIES), watch_s=60.0))
     assert result.detail.startswith("ended by itself with code 7, ")
-    assert result.seconds < 30
 
 
 def test_a_leak_after_the_answer_is_caught_by_the_watch_alone(one: One) -> None:
-    assert one(check("short", service(_LATE_LEAK))).passed
-    result = one(check("long", service(_LATE_LEAK), watch_s=14.0))
+    assert one(check("short", service(_LATE_LEAK.format(after_s=60)))).passed
+    result = one(check("long", service(_LATE_LEAK.format(after_s=2)), watch_s=15.0))
     assert not result.passed
     assert "tried to call out: TCP to 203.0.113.9 port 5432" in result.detail
 
@@ -196,7 +202,7 @@ def test_what_is_no_answer_is_told(one: One, sent: str, told: str) -> None:
 
 def test_an_answer_that_does_not_come_is_told(one: One) -> None:
     silent = "answer = lambda handler: time.sleep(60); serve()"
-    result = one(check("silent", service(silent), within_s=10.0))
+    result = one(check("silent", service(silent), within_s=25.0))
     assert "port 8765 took a connection and gave no answer" in result.detail
 
 
@@ -241,17 +247,14 @@ def test_peers_that_are_allowed_are_told_and_others_fail(one: One) -> None:
     assert "asked for database" in one(check("none", service(calls))).detail
 
 
-def test_without_rights_it_is_asked_all_the_same(one: One, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_rights_it_is_asked_all_the_same(one: One, asks_once: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     right = one(check("right", service("serve()"), expect=("capital",)))
     assert right.passed, right.detail
     assert right.no_egress is not None
     assert right.no_egress.proof == WEAKER
     assert "ended by itself with code 3" in one(check("ends", service("time.sleep(1); sys.exit(3)"))).detail
-    assert (
-        "503"
-        in one(check("wrong", service("answer = lambda handler: handler.say(503, b''); serve()"), within_s=3.0)).detail
-    )
+    assert "503" in one(check("wrong", service("answer = lambda handler: handler.say(503, b''); serve()"))).detail
 
 
 def test_places_in_the_code_of_services_are_told(debian: Place) -> None:
@@ -272,7 +275,7 @@ def test_every_engine_starts_the_images_own_command(any_engine: RunningEngine) -
     standing = ids_of(any_engine)
     right = check("right", (), question=get("/status"), expect=(r"^Uid:\s1234\s", r"^CapBnd:\s0+$"))
     (result,) = run_services(engine, image_id, right).values()
-    none = run_services(engine, other, check("none", (), within_s=5.0))["none"]
+    none = run_services(engine, other, check("none", ()))["none"]
     leaks = sh("busybox nslookup -type=a a.example >/dev/null & exec busybox httpd -f -p 8765 -h /")
     leaky = run_services(engine, other, check("leaky", leaks, question=get("/bin/none"), status=404))["leaky"]
     after = ids_of(any_engine)
@@ -301,7 +304,7 @@ def test_what_a_killed_check_leaves_is_removed_by_the_next(caller: Place, docker
     standing = ids_of(docker20)
     argv = [sys.executable, "-c", _SESSION, docker20.base_url, str(image_id)]
     process = subprocess.Popen(argv, env={**os.environ, "PYTHONPATH": os.pathsep.join([".", "scripts"])})
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while "/bundler-asker" not in docker20.docker("ps", "--no-trunc") and time.monotonic() < deadline:
         time.sleep(0.1)
     process.send_signal(signal.SIGKILL)

@@ -17,11 +17,12 @@ from typing import Any
 
 import pytest
 
+from bundler.builder.hub.limits import Limits
 from bundler.builder.hub.part import Part
-from bundler.builder.hub.retry import TransientError
+from bundler.builder.hub.retry import RetryPolicy, TransientError
 from bundler.builder.hub.source import HttpFile
 from bundler.builder.lock import LockedFile
-from tests.support.bringing import MIB, PATH, Bringing, write_weights
+from tests.support.bringing import MIB, PATH, QUICK, Bringing, write_weights
 
 _UPLOAD = """
 import sys, hf_xet
@@ -86,7 +87,7 @@ def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[LockedFile,
     file = write_weights(tmp_path / PATH, 24 * MIB + 17)
     storage = f"local://{tmp_path}/storage"
     argv = [sys.executable, "-c", _UPLOAD, storage, str(tmp_path / PATH)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60, env=dict(os.environ))
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=300, env=dict(os.environ))
     assert done.returncode == 0, done.stderr
     return file, done.stdout.strip(), storage
 
@@ -98,15 +99,15 @@ def hub(stored: tuple[LockedFile, str, str]) -> Iterator[XetHub]:
     server.close()
 
 
-def bringing(hub: XetHub, file: LockedFile, tmp_path: Path) -> Bringing:
+def bringing(hub: XetHub, file: LockedFile, tmp_path: Path, policy: RetryPolicy) -> Bringing:
     remote = HttpFile(f"{hub.address}/acme/tiny/resolve/main/{PATH}", {"authorization": "Bearer hf_secret"}, hub=True)
-    return Bringing(file, remote, Part(tmp_path / "partial" / "weights"))
+    return Bringing(file, remote, Part(tmp_path / "partial" / "weights"), Limits.of(policy))
 
 
 def test_a_file_comes_out_of_xet_and_is_compared(
     hub: XetHub, stored: tuple[LockedFile, str, str], tmp_path: Path
 ) -> None:
-    one = bringing(hub, stored[0], tmp_path)
+    one = bringing(hub, stored[0], tmp_path, RetryPolicy())
     downloader = one.by("xet")
     assert downloader.name == "xet"
     digests = one.bring("xet")
@@ -118,7 +119,5 @@ def test_a_file_comes_out_of_xet_and_is_compared(
 
 def test_xet_that_stands_still_is_ended(hub: XetHub, stored: tuple[LockedFile, str, str], tmp_path: Path) -> None:
     hub.stalls.set()
-    began = time.monotonic()
     with pytest.raises(TransientError, match="xet brought 0 bytes in 1 s"):
-        bringing(hub, stored[0], tmp_path).bring("xet")
-    assert time.monotonic() - began < 45
+        bringing(hub, stored[0], tmp_path, QUICK).bring("xet")

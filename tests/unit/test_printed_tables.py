@@ -38,8 +38,10 @@ def test_tables_are_printed_once_over_all_tests(tmp_path: Path, workers: str) ->
     (tmp_path / "test_other.py").write_text(OTHER)
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = engine\n")
     env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'scripts'}"}
-    argv = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-q", "-n", workers, "--dist", "loadfile", "."]
-    done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120, check=False)
+    argv = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-q", "-n", workers, "--dist", "loadfile"]
+    # The usual folder for temporary files is also that of who runs this, and would be closed to other users.
+    argv += ["--basetemp", str(tmp_path / "temporary"), "."]
+    done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
     assert "1 failed, 1 passed" in done.stdout, done.stdout
     lines = done.stdout.splitlines()
     titles = [line.strip("= ") for line in lines if "table of downloads" in line or EGRESS.title in line]
@@ -56,6 +58,6 @@ def test_a_table_without_rows_is_not_printed(tmp_path: Path) -> None:
     (tmp_path / "test_some.py").write_text("def test_some(): pass\n")
     env = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'scripts'}"}
     argv = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-q", "."]
-    done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
     assert "1 passed" in done.stdout
     assert EGRESS.title not in done.stdout

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from bundler.builder.steps import Steps
@@ -18,7 +20,7 @@ class Told(SilentProgress):
 
 def test_each_step_is_told_and_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([10.0, 12.5, 12.5, 20.0])
-    monkeypatch.setattr("bundler.builder.steps.time.monotonic", lambda: next(times))
+    monkeypatch.setattr("bundler.builder.steps.time", SimpleNamespace(monotonic=lambda: next(times)))
     told = Told()
     steps = Steps(told)
     steps.begin("resolve")

@@ -29,7 +29,7 @@ class Notes(SilentProgress):
         self.lines.append(text)
 
     def wait_for(self, text: str) -> None:
-        limit = time.monotonic() + 10
+        limit = time.monotonic() + 60
         while not any(text in line for line in self.lines):
             assert time.monotonic() < limit, f"{text!r} did not come: {self.lines}"
             time.sleep(INTERVAL_S)
@@ -45,7 +45,7 @@ def test_somebody_is_told_again_and_again_until_the_block_ends() -> None:
             enough.set()
 
     with repeated(tell, INTERVAL_S):
-        assert enough.wait(10)
+        assert enough.wait(60)
     count = len(told)
     time.sleep(5 * INTERVAL_S)
     assert len(told) == count
@@ -55,7 +55,7 @@ def test_somebody_is_told_again_and_again_until_the_block_ends() -> None:
 def test_a_task_without_a_byte_is_shown_alive() -> None:
     stream = io.StringIO()
     with waiting_task(JsonProgress(stream, 0.1), "save"):
-        limit = time.monotonic() + 10
+        limit = time.monotonic() + 60
         while stream.getvalue().count("\n") < 3:
             assert time.monotonic() < limit
             time.sleep(INTERVAL_S)
@@ -65,10 +65,10 @@ def test_a_task_without_a_byte_is_shown_alive() -> None:
 
 
 def test_a_failure_ends_the_telling() -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())  # what other tests left may end meanwhile
     with pytest.raises(KeyError), waiting_task(SilentProgress(), "save"):
         raise KeyError
-    assert threading.active_count() == before
+    assert set(threading.enumerate()) <= before
 
 
 @pytest.mark.parametrize(
@@ -88,4 +88,4 @@ def test_a_builder_that_is_silent_is_said_to_be_at_its_step(lines: list[str], do
     with transcript.repeating(INTERVAL_S):
         for line in lines:
             transcript.line(line)
-        notes.wait_for(f"service:1: still at {doing} (0 s)")
+        notes.wait_for(f"service:1: still at {doing} (")

@@ -51,9 +51,9 @@ def get(
     parts = urlsplit(url)
     connection: http.client.HTTPConnection
     if parts.scheme == "https":
-        connection = http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=5, context=tls)
+        connection = http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=60, context=tls)
     else:
-        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
     try:
         connection.request(method, parts._replace(scheme="", netloc="").geturl(), headers=headers)
         answer = connection.getresponse()
@@ -99,10 +99,12 @@ def test_where_nothing_answers_a_connection_waits_and_is_counted(hub: Hub) -> No
     target = urlsplit(headers["location"])
     assert (status, headers["x-linked-size"], hub.faults.struck(fault)) == (302, str(len(WEIGHTS)), 1)
     assert hub.silent.knocks == 0
-    for count in (1, 2):
-        with pytest.raises(TimeoutError), socket.create_connection((target.hostname or "", target.port or 0), 0.2):
-            pass
-        assert hub.silent.knocks == count
+    with socket.socket() as first, socket.socket() as second:
+        for count, waiting in enumerate((first, second), start=1):
+            waiting.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                waiting.connect((target.hostname, target.port))
+            assert hub.silent.knocks == count  # of those that still wait: who left before anybody looked is not seen
 
 
 def test_a_silent_host_refuses_when_it_is_gone() -> None:
@@ -137,9 +139,9 @@ def test_a_status_and_when_to_come_again(hub: Hub, status: int) -> None:
     hub.faults.add(Fault(LFS, Kind.STATUS, status=status, retry_after_s=7))
     hub.faults.add(Fault(LFS, Kind.STATUS, status=status, retry_after_s=7, retry_as_date=True))
     url = cdn_url(hub)
-    first, second = get(url), get(url)
+    first, before, second = get(url), time.time(), get(url)
     assert (first[0], second[0], first[1]["retry-after"]) == (status, status, "7")
-    assert 4 < parsedate_to_datetime(second[1]["retry-after"]).timestamp() - time.time() <= 7
+    assert before + 6 < parsedate_to_datetime(second[1]["retry-after"]).timestamp() <= time.time() + 7
     assert hub.faults.struck(Kind.STATUS) == 2
 
 
@@ -195,10 +197,10 @@ def test_a_trickle_after_some_bytes(hub: Hub) -> None:
     url = cdn_url(hub)
     hub.faults.add(Fault(LFS, Kind.SLOW, after=200_000, bytes_per_s=10))
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)
+    begun = time.monotonic()
     connection.request("GET", f"{parts.path}?{parts.query}")
     answer = connection.getresponse()
-    begun = time.monotonic()
     assert answer.read(200_000) == WEIGHTS[:200_000]
     assert time.monotonic() - begun < 60, "a trickle from the first byte on takes hours"
     assert answer.read(5) == WEIGHTS[200_000:200_005]
@@ -255,7 +257,7 @@ def test_an_authority_that_nobody_knows(content: Path, tmp_path: Path) -> None:
         assert hub.endpoint.startswith("https://")
         with pytest.raises(ssl.SSLCertVerificationError):
             get(resolve(hub), tls=ssl.create_default_context())
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while not hub.faults.struck(Kind.UNKNOWN_AUTHORITY) and time.monotonic() < deadline:
             time.sleep(0.01)
         assert hub.faults.struck(Kind.UNKNOWN_AUTHORITY) == 1

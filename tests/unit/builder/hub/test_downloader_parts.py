@@ -98,7 +98,7 @@ def test_a_child_tells_its_steps_and_gets_its_job_by_standard_input() -> None:
         "it",
         "told(0)\nassert 'pw' not in ' '.join(sys.argv)\ntold(job['n'])",
         {"n": 5, "t": "pw"},
-        limits(),
+        limits(RetryPolicy()),  # the hasty one takes a slow end for a standstill
         steps.append,
     )
     assert sum(steps) == 5
@@ -113,7 +113,7 @@ def test_a_child_tells_its_steps_and_gets_its_job_by_standard_input() -> None:
         ),
         ("import os; os._exit(3)", "it: ended with 3"),
         ("import time; told(0); time.sleep(30)", r"it brought 0 bytes in 0\.5 s"),
-        ("import time\ntold(0)\nwhile True:\n    told(1)\n    time.sleep(0.1)", r"it brought \d bytes in 0\.5 s"),
+        ("import time\ntold(0)\nwhile True:\n    told(1)\n    time.sleep(0.1)", r"it brought \d+ bytes in 0\.5 s"),
     ],
 )
 def test_a_child_that_fails_or_crawls_is_ended(program: str, sentence: str) -> None:
@@ -126,8 +126,8 @@ def test_a_child_is_ended_with_the_run() -> None:
     threading.Timer(0.5, shared.halt.set).start()
     began = time.monotonic()
     with pytest.raises(HaltedError):
-        run_child("it", "import time; told(0); time.sleep(30)", {}, shared, lambda _: None)
-    assert time.monotonic() - began < 10
+        run_child("it", "import time; told(0); time.sleep(600)", {}, shared, lambda _: None)
+    assert time.monotonic() - began < 60
 
 
 def limits(policy: RetryPolicy = QUICK, rate: int | None = None) -> Limits:

@@ -45,13 +45,14 @@ def test_no_rate_waits_for_nothing() -> None:
 
 def test_no_more_connections_than_allowed() -> None:
     limits, at_once, most = Limits.of(RetryPolicy(), connections=3), [0], [0]
-    lock = threading.Lock()
+    lock, full = threading.Lock(), threading.Barrier(3)
 
     def work() -> None:
         with limits.connection():
             with lock:
                 at_once[0] += 1
                 most[0] = max(most[0], at_once[0])
+            full.wait(60)  # on a busy host one thread may be done before the next one begins
             time.sleep(0.01)
             with lock:
                 at_once[0] -= 1
