@@ -5,7 +5,6 @@ What came of it stands at the end of the output (``tests/faults/conftest.py``).
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +20,6 @@ from testbed.hub_line import SilentHost
 from testbed.hub_repo import HubRepo
 from tests.support.download_world import (
     HASTY,
-    PATIENCE_S,
     PATIENT,
     REPO,
     World,
@@ -34,6 +32,7 @@ from tests.support.download_world import (
 )
 from tests.support.fault_rows import LFS, ROWS, Arrives, Refused, Row
 from tests.support.fault_table import Outcome, outcome, refusal
+from tests.support.waiting import wait_until
 
 __all__ = ["outcome"]  # a fixture
 
@@ -173,11 +172,8 @@ def test_an_authority_that_nobody_knows(tmp_path: Path, content: Path, outcome: 
         what = refusal(lambda: world.fetch(model, [world.source()]), must)
         assert "--ca-bundle" in what
         refusal(lambda: world.source().resolve(spec()), must)
-        deadline = time.monotonic() + PATIENCE_S
-        while (struck := world.hub.faults.struck(Kind.UNKNOWN_AUTHORITY)) < 2:  # the server hears of it afterwards
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        outcome("TLS with an unknown authority", struck, what)
+        wait_until(lambda: world.hub.faults.struck(Kind.UNKNOWN_AUTHORITY) >= 2)  # the server hears of it afterwards
+        outcome("TLS with an unknown authority", world.hub.faults.struck(Kind.UNKNOWN_AUTHORITY), what)
         require_arrived(world.fetch(model, [source], ca_bundle=authority.certificate), content)
 
 

@@ -40,10 +40,9 @@ from testbed.hub import Hub
 from testbed.hub_faults import Kind
 from testbed.hub_repo import HubRepo
 from tests.support.safetensors_files import safetensors_file
+from tests.support.waiting import PATIENCE_S
 
 Result = TypeVar("Result")
-#: For one model over loopback, whatever goes wrong with it and however busy the host is.
-PATIENCE_S = 300.0
 #: Variables with authorities, which libraries in processes of their own don't know; the ways differ where one is set.
 AUTHORITIES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 REPO = "acme/tiny"
