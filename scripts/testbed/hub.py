@@ -102,6 +102,7 @@ class Hub:
     def close(self) -> None:
         """Stop listening, end what is stalled, and break the connections that are open."""
         self.stopping.set()
+        self.faults.end()
         for server in self._servers:
             server.shutdown()
             server.server_close()
@@ -188,6 +189,11 @@ class Hub:
         return hmac.new(self._secret, f"{path}\n{expires}".encode(), hashlib.sha256).hexdigest()
 
     # -- faults
+
+    def stall(self, fault: Fault) -> bool:
+        """Let nothing come, as long as it lasts; whether there is anyone to go on then."""
+        self.faults.stall(fault)
+        return not self.stopping.is_set()
 
     @property
     def silent(self) -> SilentHost:

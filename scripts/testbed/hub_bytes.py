@@ -78,6 +78,17 @@ class FileHandler(Handler):
         return Span(start, end, True)
 
     def _send_span(self, file: HubFile, span: Span, fault: Fault | None) -> None:
+        try:
+            whole = self._send_pieces(file, span, fault)
+        except OSError:
+            if fault and fault.kind in BREAKS:
+                self.hub.faults.missed(fault)
+            raise
+        if whole and fault and fault.kind in BREAKS:
+            self._break_off(file, span, fault)
+
+    def _send_pieces(self, file: HubFile, span: Span, fault: Fault | None) -> bool:
+        """What is to be sent before the answer ends or breaks off; False where the server ends meanwhile."""
         slow = Line(fault.bytes_per_s) if fault and fault.kind is Kind.SLOW else None
         for chunk in self._chunks(file, span, fault, slow):
             self.seen.sent += len(chunk)  # before whoever gets the last one looks
@@ -87,9 +98,8 @@ class FileHandler(Handler):
                 waits.append(slow.delay_s(len(chunk)))
             if max(waits) > 0 and self.hub.stopping.wait(max(waits)):
                 self.close_connection = True
-                return
-        if fault and fault.kind in BREAKS:
-            self._break_off(file, span, fault)
+                return False
+        return True
 
     def _chunks(self, file: HubFile, span: Span, fault: Fault | None, slow: Optional[Line]) -> Iterator[bytes]:
         end = span.start + fault.after if fault and fault.kind in BREAKS else span.end
@@ -111,7 +121,7 @@ class FileHandler(Handler):
         self.hub.faults.strikes(fault)
         if fault.kind is Kind.RESET:
             self.reset()
-        elif fault.kind is Kind.STALL and not self.hub.stopping.wait(fault.stall_s):
+        elif fault.kind is Kind.STALL and self.hub.stall(fault):
             self._send_span(file, Span(span.start + self.seen.sent, span.end, span.partial), None)
             return
         self.close_connection = True

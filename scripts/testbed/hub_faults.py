@@ -21,7 +21,7 @@ class Kind(Enum):
 
     STATUS = "status"  # answers with Fault.status, and Retry-After where retry_after_s is set
     RESET = "reset"  # the connection is reset: before any answer, or (body) after `after` bytes
-    STALL = "stall"  # nothing comes for stall_s: before any answer, or (body) after `after` bytes
+    STALL = "stall"  # nothing comes for stall_s, or until the faults are over: before any answer, or (body) after `after` bytes
     HTML = "html"  # a captive portal: 200 and a page, whatever was asked
     EXPIRED = "expired"  # the CDN finds the signature of the address expired; real expiry is counted as well
     NEW_ETAG = "new-etag"  # the entity tag differs from the last one, as if the file had been replaced
@@ -128,6 +128,7 @@ class FaultPlan:
     _met: dict[int, int] = field(default_factory=dict)
     _struck: Counter[Union[Fault, Kind]] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _over: threading.Event = field(default_factory=threading.Event)
 
     def add(self, *faults: Fault) -> None:
         """Plan further faults; they are looked at in the order in which they were added."""
@@ -137,15 +138,33 @@ class FaultPlan:
     def clear(self) -> None:
         """From now on all goes well, and nothing was counted."""
         with self._lock:
-            self.faults.clear()
-            self._met.clear()
+            self._end()
             self._struck.clear()
 
     def end(self) -> None:
         """From now on all goes well; what was counted stays."""
         with self._lock:
-            self.faults.clear()
-            self._met.clear()
+            self._end()
+
+    def _end(self) -> None:
+        self.faults.clear()
+        self._met.clear()
+        self._over.set()
+        self._over = threading.Event()
+
+    def stall(self, fault: Fault) -> None:
+        """Wait for as long as the fault says, or until the faults are over."""
+        with self._lock:
+            over = self._over if fault in self.faults else None
+        if over is not None:
+            over.wait(fault.stall_s)
+
+    def missed(self, fault: Fault) -> None:
+        """It was due, and whoever asked went away before it could strike: it is due again."""
+        with self._lock:
+            if fault in self.faults:
+                number = self.faults.index(fault)
+                self._met[number] = max(0, self._met.get(number, 0) - 1)
 
     def take(self, method: str, path: str, *, span: Span | None = None, cdn: bool) -> Fault | None:
         """The first fault that is due for this request: before its answer, or in the bytes of ``span``."""
@@ -157,8 +176,11 @@ class FaultPlan:
                     continue
                 if span is not None and not fault.fits(span):
                     continue
-                met = self._met[number] = self._met.get(number, 0) + 1
-                if met > fault.skip and (fault.times is None or met <= fault.skip + fault.times):
+                met = self._met.get(number, 0) + 1
+                if fault.times is not None and met > fault.skip + fault.times:
+                    continue
+                self._met[number] = met
+                if met > fault.skip:
                     return fault
         return None
 

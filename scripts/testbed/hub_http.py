@@ -132,8 +132,7 @@ class Handler(BaseHTTPRequestHandler):
             self.new_etag = secrets.token_hex(20)
             return True
         if fault.kind is Kind.STALL:
-            self.hub.stopping.wait(fault.stall_s)
-            return not self.hub.stopping.is_set()
+            return self.hub.stall(fault)
         if fault.kind is Kind.RESET:
             self.reset()
         elif fault.kind is Kind.HTML:

@@ -16,7 +16,8 @@ from testbed.hub_faults import Fault, Kind
 from tests.stalling_proxy import stalling_proxy
 from tests.support.build_site import BuildSite, build_site, fetched_files, images_in
 from tests.support.disks import disk
-from tests.support.watched_build import in_step, watched
+from tests.support.waiting import PATIENCE_S
+from tests.support.watched_build import Place, in_step, watched
 
 MODEL_SIZE = 16 << 20
 MIB = 1 << 20
@@ -112,8 +113,8 @@ def test_the_output_fills_up(site: BuildSite, tmp_path: Path, step: str, leave_s
     with disk(tmp_path / "disk", 64 * MIB) as place:
         output = place / "kits"
         options = ("--rehearse", "off", "--output", str(output))
-        with watched(site, *options, stop_at=in_step(step)) as build:
-            build.wait_stopped()
+        with watched(site, *options, stands_at=Place(step)) as build:
+            build.wait_standing()
             filler = fill(place, leave_size)
             build.strike(signal.SIGCONT)
             require_refused(build.end(), build.complaint, "No space left on device", str(output))
@@ -126,7 +127,7 @@ def test_the_output_fills_up(site: BuildSite, tmp_path: Path, step: str, leave_s
 def test_the_cache_fills_up(site: BuildSite, tmp_path: Path) -> None:
     with disk(tmp_path / "disk", 64 * MIB) as place:
         site.hub.faults.clear()
-        site.hub.faults.add(Fault("/lfs/*", Kind.SLOW, times=None, bytes_per_s=MIB))
+        site.hub.faults.add(Fault("/lfs/*", Kind.SLOW, times=None, bytes_per_s=MIB // 4))
         cache = {"XDG_CACHE_HOME": str(place / "cache")}
         with watched(site, "--rehearse", "off", env=cache) as build:
             build.wait_for(
@@ -153,8 +154,8 @@ def test_the_engine_fills_up_while_images_are_built(start_engine: Callable[..., 
         dockerfile = site.recipe / "Dockerfile"
         dockerfile.write_text(dockerfile.read_text().replace("USER", "RUN seq 900000 > /srv/numbers\nUSER"))
         before = standing(engine)
-        with watched(site, stop_at=in_step("build images")) as build:
-            build.wait_stopped()
+        with watched(site, stands_at=Place("build images")) as build:
+            build.wait_standing()
             filler = fill(engine.data_root, 3 * MIB)
             build.strike(signal.SIGCONT)
             code = build.end()
@@ -177,8 +178,8 @@ def test_the_engine_fills_up_in_the_middle_of_a_layer(
     ):
         before = standing(engine)
         with watched(site, "--host", proxy.url) as build:
-            assert proxy.stalled.wait(60), build.complaint
-            assert build.step.startswith("rehearse: load images")
+            assert proxy.stalled.wait(PATIENCE_S), build.complaint
+            build.wait_for(in_step("rehearse: load images"))
             filler = fill(engine.data_root, 1 * MIB)
             proxy.released.set()
             require_refused(build.end(), build.complaint, "no space left on device")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
+import re
 import shutil
 import signal
 import time
@@ -14,34 +14,40 @@ from pathlib import Path
 
 import pytest
 
+from bundler.builder.hub.journal import segment_size
 from bundler.core.kit import TrustPolicy
 from bundler.core.locking import exclusive_lock
 from bundler.core.progress import SilentProgress
 from bundler.core.verify import verify_kit
 from testbed.engines import RunningEngine
 from testbed.hub_faults import Fault, Kind
+from testbed.hub_repo import git_id
 from tests.stalling_proxy import stalling_proxy
 from tests.support.build_site import DOCKERFILE, RECIPE, BuildSite, build_site, images_in
-from tests.support.watched_build import STEPS, WatchedBuild, in_step, noted, watched
+from tests.support.waiting import PATIENCE_S, wait_heard, wait_until
+from tests.support.watched_build import STEPS, Place, WatchedBuild, in_step, noted, watched
 
 MODEL_SIZE = 16 << 20
 #: Of busybox's layer, which follows the model's, either store gets more than that.
 OS_SIZE = 768 << 10
 #: From this place of a rehearsal on, the model's layer stands in the engine.
 LOADED = 0.96
+#: What one connection asks for at once.
+SEGMENT_SIZE = segment_size(MODEL_SIZE)
 WEIGHTS = "/lfs/*model.safetensors"
 SMALL_FILES = ("config.json", "LICENSE", "README.md")
 SOAK_SEED = 20_240_601
-#: Compressing that slowly, a model of this size takes seconds to write, whose middle can be met.
-SLOW_LEVEL = ("--level", "12")
-SLOW_APP = DOCKERFILE.replace("USER", "RUN sleep 1 && cat /srv/app.txt > /srv/copy\nUSER")
-PREPARE = """\
+#: How long steps of an engine take that are to be met in their first second, by a busy host too; the next run waits
+#: for their end, but not for that of the check.
+SLOW_S = 5
+SLOW_APP = DOCKERFILE.replace("USER", f"RUN sleep {SLOW_S} && cat /srv/app.txt > /srv/copy\nUSER")
+PREPARE = f"""\
 prepare:
   - name: index
-    run: [sh, -c, "sleep 1; mkdir /srv/index; wc -c < /app/models/tiny/model.safetensors > /srv/index/size"]
+    run: [sh, -c, "sleep {SLOW_S}; mkdir /srv/index; wc -c < /app/models/tiny/model.safetensors > /srv/index/size"]
     outputs: [/srv/index]
 """
-SLOW_CHECK = RECIPE.replace("[cat, ", "[sh, -c, 'sleep 2; cat $0', ")
+SLOW_CHECK = re.sub(r"within: \w+", "within: 1h", RECIPE.replace("[cat, ", "[sh, -c, 'sleep 3600; cat $0', "))
 
 
 @dataclass(frozen=True)
@@ -94,14 +100,14 @@ def in_resolve(site: BuildSite, blow: Blow) -> None:
 
 
 def in_download(site: BuildSite, blow: Blow) -> None:
-    """By what the server has sent, over all connections of a slow line."""
+    """By what the server has sent: up to the place each connection is quick, and from there on it hardly moves."""
     for name in ("objects", "git", "models"):
         shutil.rmtree(site.root / "cache" / "bundler" / name, ignore_errors=True)
-    after = max(1, int(0.9 * blow.place * MODEL_SIZE))
-    site.hub.faults.add(Fault(WEIGHTS, Kind.SLOW, times=None, bytes_per_s=1 << 20))
+    quick = max(1, int(0.9 * blow.place * SEGMENT_SIZE))
+    site.hub.faults.add(Fault(WEIGHTS, Kind.SLOW, times=None, after=quick, bytes_per_s=64 << 10))
     with watched(site) as build:
         build.wait_for(in_step(blow.step))
-        wait_until(lambda: weights_sent(site) >= after and small_files_are_whole(site))
+        wait_until(lambda: weights_sent(site) >= quick * MODEL_SIZE // SEGMENT_SIZE and small_files_are_whole(site))
         assert weights_sent(site) < MODEL_SIZE
         strike(build, blow)
 
@@ -111,9 +117,14 @@ def weights_sent(site: BuildSite) -> int:
 
 
 def small_files_are_whole(site: BuildSite) -> bool:
-    """Files are fetched side by side: the weights may be well on their way before the first small one is whole."""
-    digests = [hashlib.sha256((site.root / "repo" / name).read_bytes()).hexdigest() for name in SMALL_FILES]
-    return all((site.root / "cache" / "bundler" / "objects" / sha256[:2] / sha256).is_file() for sha256 in digests)
+    """Files are fetched side by side: the weights may be well on their way before the first small one is whole.
+
+    A file is kept, then found by its git id, and what was begun of it goes last.
+    """
+    cache = site.root / "cache" / "bundler"
+    ids = [git_id("blob", (site.root / "repo" / name).read_bytes()) for name in SMALL_FILES]
+    whole = all((cache / "git" / each[:2] / each).is_file() for each in ids)
+    return whole and not list((cache / "partial").glob("git-*"))
 
 
 def in_image_build(site: BuildSite, blow: Blow) -> None:
@@ -136,34 +147,19 @@ def in_prepare(site: BuildSite, blow: Blow) -> None:
 
 
 def in_passing(site: BuildSite, blow: Blow) -> None:
-    """A step that is over in no time: the process is stopped as soon as it says that it begins."""
-    # With a rehearsal to come the engine is asked for its space, else that step would be over too soon to be met.
+    """A step that is over in no time: the process stands still as soon as it says that it begins."""
+    # With a rehearsal to come the engine is asked for its space, which is a part of that step.
     options = () if blow.step == "check disk space" else ("--rehearse", "off")
-    with watched(site, *options, stop_at=in_step(blow.step)) as build:
-        build.wait_stopped()
+    with watched(site, *options, stands_at=Place(blow.step)) as build:
+        build.wait_standing()
         strike(build, blow)
 
 
-def in_read_back(site: BuildSite, blow: Blow) -> None:
-    """By the bytes that are read; the tar is little more than the model."""
-    with watched(site, "--rehearse", "off", stop_at=in_step(blow.step)) as build:
-        build.wait_stopped()
-        build.go_on(int(blow.place * MODEL_SIZE))
+def in_bytes(site: BuildSite, blow: Blow) -> None:
+    """By the bytes of the model that are packed, or by those of the tar that are read back, which is little more."""
+    with watched(site, "--rehearse", "off", stands_at=Place(blow.step, int(blow.place * MODEL_SIZE))) as build:
+        build.wait_standing()
         strike(build, blow)
-
-
-def in_write(site: BuildSite, blow: Blow) -> None:
-    """By the size of the unfinished tar; what follows the model is copied in no time."""
-    with watched(site, "--rehearse", "off", *SLOW_LEVEL) as build:
-        wait_until(lambda: unfinished_size(site) >= max(1, 0.8 * blow.place * MODEL_SIZE))
-        build.strike(signal.SIGSTOP)
-        build.wait_stopped()
-        assert unfinished_size(site) < MODEL_SIZE
-        strike(build, blow)
-
-
-def unfinished_size(site: BuildSite) -> int:
-    return sum(path.stat().st_size for path in site.output.glob(".*.part/.*.tar.*.part"))
 
 
 def in_rehearsal(site: BuildSite, blow: Blow) -> None:
@@ -171,7 +167,7 @@ def in_rehearsal(site: BuildSite, blow: Blow) -> None:
     before = images_in(site.engine)
     limit = int(blow.place * (MODEL_SIZE + OS_SIZE))
     with stalling_proxy(site.root, site.engine.socket, limit) as proxy, watched(site, "--host", proxy.url) as build:
-        assert proxy.stalled.wait(60), build.complaint
+        assert proxy.stalled.wait(PATIENCE_S), build.complaint
         strike(build, blow, proxy.released.set)
     if blow.number == signal.SIGKILL and blow.place >= LOADED:
         assert images_in(site.engine) != before, "the model's layer stands there without a name"
@@ -196,8 +192,8 @@ WAYS: dict[str, Callable[[BuildSite, Blow], None]] = {
     "build images": in_image_build,
     "build images: prepare": in_prepare,
     "compose": in_passing,
-    "write the bundle": in_write,
-    "read the bundle back": in_read_back,
+    "write the bundle": in_bytes,
+    "read the bundle back": in_bytes,
     "rehearse": in_rehearsal,
     "rehearse: mounted": in_mounted_rehearsal,
     "write the kit": in_passing,
@@ -210,22 +206,17 @@ def strike(build: WatchedBuild, blow: Blow, afterwards: Callable[[], None] = lam
     """The blow itself: the process lives and is in the middle of that step."""
     step = blow.step.partition(":")[0]
     inner = "verify the kit's files" if step == "read the bundle back" else step
+    build.wait_for(in_step(step))  # it has said so, and may not have been heard yet
     assert build.step.startswith((step, inner)), build.step
     build.strike(blow.number)
     if blow.number == signal.SIGKILL:
         assert build.end() == -signal.SIGKILL
     else:
+        wait_heard(build.process.pid, blow.number)
         afterwards()
         assert build.end() == 128 + blow.number, build.complaint
         assert "Interrupted" in build.complaint
         assert "Traceback" not in build.complaint
-
-
-def wait_until(true: Callable[[], bool], patience_s: float = 60.0) -> None:
-    deadline = time.monotonic() + patience_s
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 # -- what stands

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-import time
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,9 +14,9 @@ from testbed.hub_repo import HubRepo
 from tests.support.download_world import REPO
 from tests.support.fetch_site import FetchSite, require_fetched
 from tests.support.safetensors_files import safetensors_file
+from tests.support.waiting import PATIENCE_S, wait_until
 
 MIB = 1 << 20
-PATIENCE_S = 120.0
 
 
 def write_weights(root: Path, size: int) -> Path:
@@ -32,11 +32,12 @@ def write_weights(root: Path, size: int) -> Path:
 def kill_at(site: FetchSite, model: LockedModel, place: float) -> float:
     """Start it, kill it once that part of the model is here; gives the part that was here then."""
     with site.start() as process:
-        deadline = time.monotonic() + PATIENCE_S
-        while site.here(model) < place * model.size:
+
+        def reached() -> bool:
             assert process.poll() is None, f"it ended by itself: {process.communicate()}"
-            assert time.monotonic() < deadline, f"{site.here(model) / model.size:.0%} of the model are here"
-            time.sleep(0.005)
+            return site.here(model) >= place * model.size
+
+        wait_until(reached, lambda: f"{site.here(model) / model.size:.0%} of the model are here")
         assert process.poll() is None, "it is alive"
         process.send_signal(signal.SIGKILL)
         process.communicate()
@@ -48,7 +49,8 @@ def kill_at(site: FetchSite, model: LockedModel, place: float) -> float:
 
 def require_all_kept(root: Path, size: int, kills: int, bytes_per_s: int) -> None:
     content = write_weights(root, size)
-    places = [0.06 + 0.86 * number / (kills - 1) for number in range(kills)]
+    # From the last place to the end the line needs seconds, in which a busy host too sees it and strikes.
+    places = [0.06 + 0.69 * number / (kills - 1) for number in range(kills)]
     with Hub([HubRepo(REPO, content)], all_bytes_per_s=bytes_per_s) as hub:
         site = FetchSite(root, hub)
         model = site.locked()
@@ -61,13 +63,14 @@ def require_all_kept(root: Path, size: int, kills: int, bytes_per_s: int) -> Non
         require_fetched(output, content)
         sent = hub.sent()
     print(f"killed at {', '.join(f'{place:.0%}' for place in struck)}: {sent / size:.3f} of the model was sent")
-    assert sent < 1.2 * size
+    # Whatever is on the way of eight connections when it is killed comes again; all that was here would be 2.6 times it.
+    assert sent < 1.4 * size
     left = [path for path in site.store.partial.rglob("*") if path.is_file()]
     assert left == []
 
 
 def test_four_kills(tmp_path: Path) -> None:
-    require_all_kept(tmp_path, 128 * MIB, 4, 24 * MIB)
+    require_all_kept(tmp_path, 128 * MIB, 4, 12 * MIB)
 
 
 @pytest.mark.soak
@@ -78,22 +81,23 @@ def test_twenty_kills(tmp_path: Path) -> None:
 def test_a_kill_of_the_hubs_own_client_and_of_hf_transfer_leaves_no_process_and_no_wrong_file(tmp_path: Path) -> None:
     """They resume nothing by themselves; whatever they left, the next run ends right."""
     content = write_weights(tmp_path, 32 * MIB)
-    with Hub([HubRepo(REPO, content)], all_bytes_per_s=16 * MIB) as hub:
+    with Hub([HubRepo(REPO, content)], all_bytes_per_s=8 * MIB) as hub:
         for way in ("hf_transfer", "hub"):
             root = tmp_path / way
             root.mkdir()
             site = FetchSite(root, hub)
             hub.forget_requests()
             with site.start("--downloader", way) as process:
-                while hub.sent() < 10 * MIB:
+
+                def halfway(process: subprocess.Popen[str] = process) -> bool:
                     assert process.poll() is None, process.communicate()
-                    time.sleep(0.005)
+                    return hub.sent() >= 10 * MIB
+
+                wait_until(halfway)
                 process.kill()
                 process.communicate()
-            deadline = time.monotonic() + 10
-            while left := processes_of(site):
-                assert time.monotonic() < deadline, left
-                time.sleep(0.02)
+                assert process.returncode == -signal.SIGKILL
+            wait_until(lambda site=site: not processes_of(site), lambda site=site: processes_of(site))
             process = site.start()
             output, complaint = process.communicate(timeout=PATIENCE_S)
             assert process.returncode == 0, complaint

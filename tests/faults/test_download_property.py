@@ -25,6 +25,7 @@ from testbed.hub_faults import Fault, Kind
 from testbed.hub_repo import HubRepo
 from tests.support.download_world import (
     HASTY,
+    PATIENT,
     REPO,
     WEIGHTS,
     World,
@@ -163,6 +164,7 @@ def test_the_locked_bytes_or_a_named_error(
         if plan.damage is not None:
             plan.damage(world.store.partial, chance)
         world.hub.faults.end()
+        world.policy = PATIENT
         # Where all is well again, what failed arrives, whatever it left behind.
         require_arrived(world.fetch(truth, [world.source()], connections=plan.connections), content)
         world.require_sound_store()

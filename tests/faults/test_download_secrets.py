@@ -27,6 +27,7 @@ from testbed.proxy import Proxy
 from tests.support.download_world import REPO, write_content
 from tests.support.fault_rows import LFS
 from tests.support.fetch_site import FetchSite, require_fetched
+from tests.support.waiting import PATIENCE_S
 
 TOKEN = "hf_XwQ7cVbLsecretK3yRnP"
 PASSWORD = "pAss/wordThatIsSecret9"
@@ -111,7 +112,7 @@ class Case:
         options = ("--downloader", self.way, "--accept-licence", f"gated:{REPO}", *self.options, *more)
         process: subprocess.Popen[str] = self.site.start(*options, env=self.env, endpoints=self.endpoints)
         with Watch(process.pid) as watch:
-            output, complaint = process.communicate(timeout=120)
+            output, complaint = process.communicate(timeout=PATIENCE_S)
         return process.returncode, output, complaint, watch
 
     def require_secret(self, content: Path) -> None:
@@ -258,7 +259,7 @@ def test_a_git_server_with_lfs(tmp_path: Path, content: Path) -> None:
     """A password of ``~/.netrc``, which git reads itself; its CDN is another host."""
     (content / ".gitattributes").write_text("*.safetensors filter=lfs diff=lfs merge=lfs -text\n")
     with Hub([gated(content)], tokens=[TOKEN], cdn_host="127.0.0.2", all_bytes_per_s=SPEED) as hub:
-        hub.faults.add(Fault("*/git-upload-pack", Kind.STALL, times=None, stall_s=0.5))
+        hub.faults.add(Fault("*/git-upload-pack", Kind.STALL, times=None, stall_s=3.0))  # git lives to be seen
         site = FetchSite(tmp_path, hub)
         recipe = site.recipe / "recipe.yaml"
         source = f"    sources: [ {{ git: '{hub.endpoint}/git/{REPO}.git' }} ]\n"

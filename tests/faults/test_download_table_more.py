@@ -59,9 +59,10 @@ def world(tmp_path: Path, content: Path) -> Iterator[World]:
         yield world
 
 
-def supply(world: World, endpoint: str) -> ModelSupply:
-    """What ``lock``, ``fetch`` and ``build`` ask for models."""
-    decided = DownloadSpec.model_validate({"attempts": 4, "timeout": "1s", "first_delay": "1s"})
+def supply(world: World, endpoint: str, *, silent: bool) -> ModelSupply:
+    """What ``lock``, ``fetch`` and ``build`` ask for models; with patience, except where it is for nothing."""
+    timeout = "1s" if silent else "60s"
+    decided = DownloadSpec.model_validate({"attempts": 4, "timeout": timeout, "first_delay": "1s"})
     recipe = load_recipe(write_recipe(world.root / "recipe"))
     return ModelSupply(
         recipe, DownloadSettings((endpoint,), spec=decided), world.store.root, world.progress, world.clock
@@ -72,7 +73,7 @@ def supply(world: World, endpoint: str) -> ModelSupply:
 def test_locking(name: str, fault: Fault, must: Must, world: World, outcome: Outcome) -> None:
     truth = world.source().resolve(spec())
     world.hub.faults.add(fault)
-    asked = supply(world, world.hub.endpoint)
+    asked = supply(world, world.hub.endpoint, silent=fault.kind is Kind.STALL)
 
     def lock() -> None:
         found = in_time(lambda: asked.resolve(spec()), lambda: None)
@@ -90,7 +91,7 @@ def test_locking(name: str, fault: Fault, must: Must, world: World, outcome: Out
 
 def test_locking_where_nothing_answers(world: World, outcome: Outcome) -> None:
     with SilentHost() as silent:
-        asked = supply(world, f"http://{silent.address}")
+        asked = supply(world, f"http://{silent.address}", silent=True)
         what = refusal(lambda: asked.resolve(spec()), Refused(rf"{_UNANSWERED} \(no connection"))
         assert silent.knocks >= 4
         outcome("locking: connect timeout, always", silent.knocks, what)
@@ -109,9 +110,9 @@ def test_a_full_disk(
         # A library may have filled the disk so well that no journal had room, and its part was of no use.
         assert way != "auto" or shutil.disk_usage(place).free < 1 << 20
         # A library tells it in words of its own, which count as a failed attempt; the next one meets the disk itself.
-        # Files come side by side: the small one may meet it too.
+        # Files come side by side: a small one may meet it too, or as the first, which ends the others at once.
         again = Counter(note.partition(":")[0] for note in world.progress.notes if "No space" in note)
-        assert max(again.values(), default=0) == (way != "auto"), "to try again is of no use"
+        assert max(again.values(), default=0) <= (way != "auto"), "to try again is of no use"
         outcome(f"disk full{'' if way == 'auto' else f', by {way}'}", 1 + again.total(), what)
         subprocess.run(["mount", "-o", f"remount,size={64 << 20}", str(place)], check=True)
         require_arrived(world.fetch(model, [world.source()], way), content)

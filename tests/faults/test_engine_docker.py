@@ -7,7 +7,6 @@ import io
 import os
 import secrets
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, cast
 
@@ -26,6 +25,7 @@ from testbed.engines import (
 )
 from tests.support.docker_engines import Failing, ids_of, load, raw
 from tests.support.handmade import file_layer, make_image
+from tests.support.waiting import wait_until
 
 StartEngine = Callable[..., RunningEngine]
 NAME = "registry.test.local:5000/team/app:1"
@@ -40,10 +40,7 @@ def test_containerd_keeps_nothing_of_a_failed_load(start_engine: StartEngine, ki
     image = make_image(NAME, [noise])
     with pytest.raises(BundleError):
         engine.load_layer(image, cast("BinaryIO", Failing(noise.stored, 2_900_000, FLIPPED)))
-    deadline = time.monotonic() + 20
-    while (kept := of_containerd(running)) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert kept == []
+    wait_until(lambda: not of_containerd(running), lambda: of_containerd(running))
 
 
 def of_containerd(running: RunningEngine) -> list[str]:
@@ -93,10 +90,7 @@ def test_a_full_disk_is_named_and_leaves_what_stood(start_engine: StartEngine, k
         engine.load_layer(image, raw(engine, large))
     assert raised.value.exit_code == 10
     assert ids_of(running) == before
-    deadline = time.monotonic() + 20
-    while engine.facts().free_size < free - (1 << 20) and time.monotonic() < deadline:  # type: ignore[operator]
-        time.sleep(0.1)
-    assert engine.facts().free_size >= free - (1 << 20)  # type: ignore[operator]
+    wait_until(lambda: engine.facts().free_size >= free - (1 << 20))  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("kind", [DOCKER_20, DOCKER_28_CONTAINERD], ids=lambda kind: kind.name)

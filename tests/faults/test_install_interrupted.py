@@ -28,6 +28,7 @@ from testbed.engines import DOCKER_20, DOCKER_26_CONTAINERD, DOCKER_28_CONTAINER
 from tests.bundles import make_bundle
 from tests.sites import Site, Standing, require_three_lines, saved, site_at
 from tests.stalling_proxy import stalling_proxy
+from tests.support.waiting import PATIENCE_S, wait_heard
 
 NAMES = {"bundler-test/service:base", "bundler-test/service:1.0.0"}
 MODEL_SIZE = 6 << 20  # more than the sockets on the way hold
@@ -67,12 +68,13 @@ def stop_in_the_middle(
     limit = int(place * sent_size(site, kit))
     with stalling_proxy(site.host.state.parent, site.running.socket, limit) as proxy:
         process = site.command("install", kit, *options, url=proxy.url)
-        assert proxy.stalled.wait(30), process.communicate(timeout=10)
+        assert proxy.stalled.wait(PATIENCE_S), process.communicate(timeout=10)
         assert process.poll() is None
         os.kill(process.pid, how)
         if how != signal.SIGKILL:
+            wait_heard(process.pid, how)
             proxy.released.set()
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE_S)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
@@ -323,16 +325,16 @@ def test_two_at_once(site: Site, kit: Path, tmp_path: Path) -> None:
     before = site.standing()
     with stalling_proxy(tmp_path, site.running.socket, MODEL_SIZE // 2) as proxy:
         first = site.command("install", kit, url=proxy.url)
-        assert proxy.stalled.wait(30)
+        assert proxy.stalled.wait(PATIENCE_S)
         second = site.run("install", kit)
         assert second.returncode == 10
         assert str(first.pid) in second.stderr
-        waiting = site.command("install", kit, "--lock-timeout", "60")
+        waiting = site.command("install", kit, "--lock-timeout", str(PATIENCE_S))
         threading.Event().wait(1)
         assert waiting.poll() is None
         first.kill()
-        first.communicate(timeout=30)
-        out, err = waiting.communicate(timeout=60)
+        first.communicate(timeout=PATIENCE_S)
+        out, err = waiting.communicate(timeout=PATIENCE_S)
     assert waiting.returncode == 0, err
     assert "is installed" in out
     assert set(site.standing().names) - set(before.names) == NAMES
@@ -367,7 +369,7 @@ def test_disk_full_in_the_middle(
         before = site.standing()
         with stalling_proxy(tmp_path, running.socket, MODEL_SIZE + 200_000) as proxy:
             process = site.command("install", kit, url=proxy.url)
-            assert proxy.stalled.wait(30), process.communicate(timeout=10)
+            assert proxy.stalled.wait(PATIENCE_S), process.communicate(timeout=10)
             filler = _fill(running, leave_size=300_000)
             process.kill()
             process.communicate()

@@ -1,4 +1,4 @@
-"""A build in a process of its own that is watched by its progress, and stopped where a test wants to look or strike."""
+"""A build in a process of its own that is watched by its progress, and stands still where a test wants to look or strike."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.support.build_site import BuildSite
+from tests.support.waiting import PATIENCE_S, wait_until
 
 Event = dict[str, Any]
-PATIENCE_S = 60.0
 #: Of every build, in their order, as their titles begin.
 STEPS = (
     "resolve models and images",
@@ -31,22 +31,57 @@ STEPS = (
 )
 
 
+@dataclass(frozen=True)
+class Place:
+    """A place in a build: a step, as its title begins, and so many bytes of a task in it or in one after it."""
+
+    step: str
+    done_size: int = 0
+
+
+#: The command line in a process that stops itself at a place, so that it can't be past it before anyone sees it there.
+_STANDING_STILL = """
+import signal, threading
+from bundler.__main__ import main
+from bundler.cli import progress
+
+begun = stood = False
+
+def look(done_size):
+    global stood
+    if begun and not stood and done_size >= {done_size}:
+        stood = True
+        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+
+def step(self, title, told=progress.JsonProgress.step):
+    global begun
+    told(self, title)
+    begun = begun or title.startswith({step!r})
+    look(0)
+
+def moved(self, size, told=progress._JsonTask.moved):
+    told(self, size)
+    look(self.done_size)
+
+progress.JsonProgress.step, progress._JsonTask.moved = step, moved
+main()
+"""
+
+
 class WatchedBuild:
-    """``bundler build --progress json``, its events as they come. Made by ``watched``.
+    """``bundler build --progress json``, its events as they come. Made by ``watched``."""
 
-    ``stop_at`` says, event by event, when the process is to stand still (SIGSTOP), at once and before anyone else acts.
-    """
-
-    def __init__(
-        self, site: BuildSite, options: tuple[str, ...], env: dict[str, str], stop_at: Callable[[Event], bool] | None
-    ) -> None:
-        self._stop_at = stop_at
+    def __init__(self, site: BuildSite, options: tuple[str, ...], env: dict[str, str], stands_at: Place | None) -> None:
         self._changed = threading.Condition()
         self._ended = False
         self.events: list[Event] = []
         self.complaint = ""
+        python, *program = site.command("--progress", "json", *options)
+        if stands_at is not None:
+            script = _STANDING_STILL.format(step=stands_at.step, done_size=stands_at.done_size)
+            program = ["-c", script, *program[2:]]
         self.process = subprocess.Popen(
-            site.command("--progress", "json", *options),
+            [python, *program],
             env={**site.environment(), **env},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -59,9 +94,6 @@ class WatchedBuild:
         assert self.process.stderr is not None
         for line in self.process.stderr:
             event = _event(line)
-            if event is not None and self._stop_at is not None and self._stop_at(event):
-                self._stop_at = None
-                self.process.send_signal(signal.SIGSTOP)
             with self._changed:
                 if event is None:
                     self.complaint += line
@@ -86,27 +118,14 @@ class WatchedBuild:
         assert found is not None, f"it ended or hangs in {self.step!r}: {self.complaint}"
         return found
 
-    def wait_stopped(self) -> None:
-        """Until it stands still, after ``stop_at``."""
-        deadline = time.monotonic() + PATIENCE_S
-        while state_of(self.process.pid) != "T":
+    def wait_standing(self) -> None:
+        """Until it stands still, where ``watched`` was told or after SIGSTOP."""
+
+        def stands() -> bool:
             assert self.process.poll() is None, f"it ended before: {self.complaint}"
-            assert time.monotonic() < deadline, f"it passed the place, and is in {self.step!r}"
-            time.sleep(0.005)
-        time.sleep(0.05)  # what it had written before is read
+            return state_of(self.process.pid) == "T"
 
-    def go_on(self, size: int) -> None:
-        """Let it run, in slices of a moment, until it has read that many bytes more, and stand still again."""
-        wanted = self._bytes_read() + size
-        while self._bytes_read() < wanted:
-            self.strike(signal.SIGCONT)
-            time.sleep(0.001)
-            self.strike(signal.SIGSTOP)
-            self.wait_stopped()
-
-    def _bytes_read(self) -> int:
-        """What it has asked of files so far (proc(5), ``/proc/<pid>/io``: ``rchar``)."""
-        return int(Path(f"/proc/{self.process.pid}/io").read_text().split()[1])
+        wait_until(stands)
 
     def strike(self, number: int) -> None:
         """Send a signal to the process, which is alive."""
@@ -141,10 +160,10 @@ def watched(
     site: BuildSite,
     *options: str,
     env: dict[str, str] | None = None,
-    stop_at: Callable[[Event], bool] | None = None,
+    stands_at: Place | None = None,
 ) -> Iterator[WatchedBuild]:
-    """A running build; whatever the test does, it is gone at the end."""
-    build = WatchedBuild(site, options, env or {}, stop_at)
+    """A running build that stops itself at a place, if one is named; whatever the test does, it is gone at the end."""
+    build = WatchedBuild(site, options, env or {}, stands_at)
     try:
         yield build
     finally:
@@ -164,10 +183,3 @@ def in_step(title: str) -> Callable[[Event], bool]:
 def noted(text: str) -> Callable[[Event], bool]:
     """Whether an event is a note that contains ``text``."""
     return lambda event: event["event"] == "note" and text in event["text"]
-
-
-def reached(label: str, place: float) -> Callable[[Event], bool]:
-    """Whether a task has done that part of its total."""
-    return lambda event: (
-        event["event"] == "task" and label in event["label"] and event["done"] >= place * event["total"]
-    )

@@ -9,6 +9,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,6 +19,7 @@ from huggingface_hub import HfApi
 
 from testbed.authority import Authority
 from testbed.hub import Fault, Hub, HubRepo, Kind
+from testbed.hub_faults import Span
 from testbed.hub_line import SilentHost
 from testbed.hub_seen import fingerprint
 
@@ -87,6 +89,31 @@ def test_a_fault_counts_where_it_strikes_and_not_where_it_is_planned(hub: Hub) -
     assert hub.faults.struck(cut) == 1
     hub.faults.clear()
     assert hub.faults.struck(cut) == 0
+
+
+def test_a_fault_that_nobody_waited_for_is_due_again(hub: Hub) -> None:
+    fault = Fault(LFS, Kind.CUT, after=9000)
+    hub.faults.add(fault)
+    taken = hub.faults.take("GET", urlsplit(cdn_url(hub)).path, span=Span(0, 10_000, True), cdn=True)
+    assert taken == fault
+    assert get(cdn_url(hub))[2] == WEIGHTS, "it was for one request"
+    hub.faults.missed(fault)
+    with pytest.raises(http.client.IncompleteRead):
+        get(cdn_url(hub))
+    assert hub.faults.struck(fault) == 1
+
+
+@pytest.mark.parametrize("after", [0, 5000])
+def test_a_stall_ends_with_the_faults(hub: Hub, after: int) -> None:
+    fault = Fault(LFS, Kind.STALL, after=after, stall_s=3600)
+    hub.faults.add(fault)
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(get, cdn_url(hub))
+        while not hub.faults.struck(fault):
+            time.sleep(0.01)
+        assert not asked.done()
+        hub.faults.end()
+        assert asked.result(60)[2] == WEIGHTS
 
 
 # -- addresses that lead nowhere
