@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from testbed.hub_faults import DETOURS, Fault, Kind
-from testbed.hub_line import Line
+from testbed.hub_line import HELD_SIZE, Line
 from testbed.hub_seen import Seen, fingerprint
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Handler(BaseHTTPRequestHandler):
         super().setup()
         self.line = Line(self.hub.bytes_per_s)
         if self.hub.bytes_per_s or self.hub.line.bytes_per_s:  # what was sent is what is there, but for little
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 << 10)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, HELD_SIZE)
 
     def do_GET(self) -> None:
         self._respond()

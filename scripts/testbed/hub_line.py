@@ -8,6 +8,9 @@ import threading
 import time
 from pathlib import Path
 
+#: What the sockets of a limited line hold of what is sent.
+HELD_SIZE = 64 << 10
+
 
 class Line:
     """A wire that carries ``bytes_per_s`` (None: no limit), shared by all that use it."""
@@ -27,8 +30,8 @@ class Line:
             return self._free_at - now
 
     def piece_size(self, largest: int) -> int:
-        """How many bytes to send at once, so that the speed is even: those of a twentieth of a second."""
-        return largest if self.bytes_per_s is None else min(largest, max(1, self.bytes_per_s // 20))
+        """How many bytes to send at once, so that the speed is even: those of a twentieth of a second, or `HELD_SIZE`."""
+        return largest if self.bytes_per_s is None else min(largest, HELD_SIZE, max(1, self.bytes_per_s // 20))
 
 
 class SilentHost:

@@ -55,12 +55,15 @@ def measured(pid: int) -> Iterator[list[int]]:
 
 
 def _family(pid: int) -> list[int]:
+    """Without who is between fork and exec, as long as a busy host leaves it there: its memory is its parent's."""
     try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
         tasks = Path(f"/proc/{pid}/task").glob("*/children")
         children = [int(child) for task in tasks for child in task.read_text().split()]
+        begun = [child for child in children if Path(f"/proc/{child}/cmdline").read_bytes() != command]
     except OSError:
         return [pid]
-    return [pid, *(each for child in children for each in _family(child))]
+    return [pid, *(each for child in begun for each in _family(child))]
 
 
 def _resident_size(pid: int) -> int:

@@ -47,7 +47,8 @@ def kill_at(site: FetchSite, model: LockedModel, place: float) -> float:
     return here
 
 
-def require_all_kept(root: Path, size: int, kills: int, bytes_per_s: int) -> None:
+def require_all_kept(root: Path, size: int, kills: int, bytes_per_s: int, most: float) -> None:
+    """``most`` is what may be sent in all, as a part of ``size``: a busy host also loses what was on its way to it."""
     content = write_weights(root, size)
     # From the last place to the end the line needs seconds, in which a busy host too sees it and strikes.
     places = [0.06 + 0.69 * number / (kills - 1) for number in range(kills)]
@@ -57,25 +58,26 @@ def require_all_kept(root: Path, size: int, kills: int, bytes_per_s: int) -> Non
         hub.forget_requests()
         struck = [kill_at(site, model, place) for place in places]
         assert struck == sorted(struck), "nothing that was here went away"
+        before = hub.sent()
         process = site.start()
         output, complaint = process.communicate(timeout=PATIENCE_S + size / bytes_per_s)
         assert process.returncode == 0, complaint
         require_fetched(output, content)
         sent = hub.sent()
     print(f"killed at {', '.join(f'{place:.0%}' for place in struck)}: {sent / size:.3f} of the model was sent")
-    # Whatever is on the way of eight connections when it is killed comes again; all that was here would be 2.6 times it.
-    assert sent < 1.4 * size
+    assert sent - before < (1.05 - struck[-1]) * size, "nothing that was here is sent again"
+    assert sent < most * size
     left = [path for path in site.store.partial.rglob("*") if path.is_file()]
     assert left == []
 
 
 def test_four_kills(tmp_path: Path) -> None:
-    require_all_kept(tmp_path, 128 * MIB, 4, 12 * MIB)
+    require_all_kept(tmp_path, 128 * MIB, 4, 12 * MIB, 1.6)
 
 
 @pytest.mark.soak
 def test_twenty_kills(tmp_path: Path) -> None:
-    require_all_kept(tmp_path, 1024 * MIB, 20, 48 * MIB)
+    require_all_kept(tmp_path, 1024 * MIB, 20, 48 * MIB, 1.2)
 
 
 def test_a_kill_of_the_hubs_own_client_and_of_hf_transfer_leaves_no_process_and_no_wrong_file(tmp_path: Path) -> None:

@@ -59,21 +59,27 @@ class Watch:
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Watch:
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
+        # Apart: on a busy host to look at all processes may take as long as a child lives.
+        self._threads = [threading.Thread(target=look) for look in (self._look_at_all, self._look_at_descendants)]
+        for thread in self._threads:
+            thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
-    def _run(self) -> None:
+    def _look_at_all(self) -> None:
         while not self._ended.wait(0.05):
             for folder in Path("/proc").glob("[0-9]*"):
                 try:
                     self.command_lines.add((folder / "cmdline").read_bytes())
                 except OSError:
                     continue
+
+    def _look_at_descendants(self) -> None:
+        while not self._ended.wait(0.05):
             for child in descendants(self.pid):
                 try:
                     # Between fork and exec it is still a copy of bundler itself.

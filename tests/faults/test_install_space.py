@@ -15,6 +15,7 @@ from bundler.core.kit import TrustPolicy
 from testbed.engines import DOCKER_20, DOCKER_28_CONTAINERD, EngineKind, RunningEngine
 from tests.bundles import make_bundle
 from tests.sites import site_at
+from tests.support.waiting import wait_until
 
 MODEL_SIZE = 48 << 20
 MODELS = 3
@@ -67,10 +68,14 @@ def test_final_size_and_the_largest_layer(
         begin = _free(running.data_root)
         with least_free(running.data_root) as least:
             site.install(kit)
+        # A store of containerd's drops what nobody needs any more a moment later.
+        most = facts.kept_factor * total * 1.02 + (2 << 20)
+        wait_until(
+            lambda: begin - _free(running.data_root) <= most, lambda: f"{begin - _free(running.data_root)} bytes"
+        )
         kept, peak = begin - _free(running.data_root), begin - least[0]
         print(
             f"{kind.name}: {total} bytes of layers, kept {kept / total:.2f}, peak {(peak - kept) / largest:.2f} of the largest"
         )
-        assert kept <= facts.kept_factor * total * 1.02 + (2 << 20)
         assert peak - kept <= 1.1 * largest
         assert site.audit().findings == ()
