@@ -61,8 +61,11 @@ def test_a_failed_step_is_named_with_its_log_and_leaves_nothing(tmp_path: Path) 
 def test_ctrl_c_in_the_build_ends_in_order_and_leaves_nothing(tmp_path: Path) -> None:
     with demo(tmp_path) as process:
         log = tmp_path / "logs" / "06.log"
-        wait_until(lambda: log.exists() and "RUN python3 -m venv" in log.read_text(), timeout_s=600)
-        assert process.poll() is None
+        wait_until(
+            lambda: process.poll() is not None or (log.exists() and "RUN python3 -m venv" in log.read_text()),
+            timeout_s=600,
+        )
+        assert process.poll() is None, process.communicate()
         os.killpg(process.pid, signal.SIGINT)
         os.killpg(process.pid, signal.SIGINT)  # an impatient person must not disturb the cleaning
         out, err = process.communicate(timeout=600)

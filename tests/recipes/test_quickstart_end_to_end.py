@@ -38,9 +38,11 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
 
 @pytest.fixture(scope="module")
 def shown(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
-    """The demo when all its steps are through; both hosts still stand."""
-    with demonstration(stage, tmp_path_factory.mktemp("demo"), online=False) as shown:
-        yield shown
+    """The demo when all its steps are through, with a cache of its own; both hosts still stand."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        with demonstration(stage, tmp_path_factory.mktemp("demo"), online=False) as shown:
+            yield shown
 
 
 def there(shown: Shown, *argv: str) -> subprocess.CompletedProcess[str]:

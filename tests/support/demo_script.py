@@ -17,9 +17,13 @@ ROOT = Path(__file__).parents[2]
 
 @contextlib.contextmanager
 def demo(folder: Path, **more: str) -> Iterator[subprocess.Popen[str]]:
-    """``scripts/demo`` in a session of its own, as a terminal starts it; ended in any case."""
+    """``scripts/demo`` in a session of its own, as a terminal starts it; ended in any case.
+
+    Its cache is its own: two builds of one recipe with the same cache do not go side by side.
+    """
     # Nothing answers at that address, so it starts an engine of its own, whatever this machine runs.
-    env = {**os.environ, "DOCKER_HOST": f"unix://{folder}/no-engine.sock", **more}
+    own = {"DOCKER_HOST": f"unix://{folder}/no-engine.sock", "XDG_CACHE_HOME": f"{folder}/cache"}
+    env = {**os.environ, **own, **more}
     argv = [str(ROOT / "scripts" / "demo"), "--output", str(folder)]
     process = subprocess.Popen(
         argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
