@@ -1,6 +1,7 @@
 """A place to download for real: a Hub that fails on demand, the real sources, downloaders and store, and no waiting.
 
-Time is not waited for between attempts; sockets wait for real, for the second that `HASTY` gives them.
+Time is not waited for between attempts. Sockets wait for real: as long as a busy host may take where something is to
+come (`PATIENT`), about a second where nothing is (`HASTY`, `policy_for`).
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,21 +37,33 @@ from bundler.builder.lock import LockedFile, LockedModel
 from bundler.builder.recipe_models import ModelSpec
 from bundler.core.progress import SilentProgress
 from testbed.hub import Hub
+from testbed.hub_faults import Kind
 from testbed.hub_repo import HubRepo
 from tests.support.safetensors_files import safetensors_file
+from tests.support.waiting import PATIENCE_S
 
 Result = TypeVar("Result")
-#: For one model over loopback, whatever goes wrong with it and however busy the host is.
-PATIENCE_S = 300.0
 #: Variables with authorities, which libraries in processes of their own don't know; the ways differ where one is set.
 AUTHORITIES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 REPO = "acme/tiny"
 WEIGHTS = "model.safetensors"
 #: Three ranges of the ranged downloader, which has none below 4 MiB.
 WEIGHTS_SIZE = 9 << 20
-HASTY = RetryPolicy(
-    attempts=5, first_delay_s=0.01, longest_delay_s=0.05, deadline_s=600, timeout_s=0.8, stall=1024, stall_window_s=0.5
+PATIENT = RetryPolicy(
+    attempts=5, first_delay_s=0.01, longest_delay_s=0.05, deadline_s=600, timeout_s=60, stall=1024, stall_window_s=60
 )
+#: Where a slow answer of a busy host may count as none.
+HASTY = replace(PATIENT, timeout_s=0.8, stall_window_s=0.5)
+
+
+def policy_for(kinds: Collection[Kind]) -> RetryPolicy:
+    """Patient, but for the limit that notices faults of these kinds."""
+    silent = not {Kind.STALL, Kind.NO_ANSWER}.isdisjoint(kinds)
+    return replace(
+        PATIENT,
+        timeout_s=1.5 if silent else PATIENT.timeout_s,
+        stall_window_s=HASTY.stall_window_s if Kind.SLOW in kinds else PATIENT.stall_window_s,
+    )
 
 
 class NoWaiting:
@@ -98,7 +111,7 @@ class World:
 
     root: Path
     hub: Hub
-    policy: RetryPolicy = HASTY
+    policy: RetryPolicy = PATIENT
     clock: NoWaiting = field(default_factory=NoWaiting)
     progress: Listening = field(default_factory=Listening)
     #: Names of the downloaders that had an attempt.
