@@ -21,7 +21,8 @@ _HUB = """
             socket.getaddrinfo(host, 443)
         except OSError:
             pass
-        with socket.create_connection(("203.0.113.21", 443), timeout=0.3) as sock:
+        # Long enough for its process to be looked up while it waits, on a busy host too.
+        with socket.create_connection(("203.0.113.21", 443), timeout=2) as sock:
             return sock.recv(1)
 """
 _EMBEDDER = """

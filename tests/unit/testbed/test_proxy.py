@@ -35,7 +35,7 @@ def hub(content: Path) -> Iterator[Hub]:
 def through(proxy: str, url: str, **options: object) -> requests.Response:
     with requests.Session() as session:
         session.trust_env = False
-        return session.get(url, proxies={"http": proxy, "https": proxy}, timeout=5, **options)  # type: ignore[arg-type]
+        return session.get(url, proxies={"http": proxy, "https": proxy}, timeout=60, **options)  # type: ignore[arg-type]
 
 
 def test_plain_http_is_forwarded(hub: Hub) -> None:

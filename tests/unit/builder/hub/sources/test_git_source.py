@@ -217,15 +217,15 @@ def test_an_authority_beside_the_usual_ones(tmp_path: Path) -> None:
 
 def test_a_halted_run_ends_git_and_what_git_started(tmp_path: Path) -> None:
     halt = threading.Event()
-    with Hub([], faults=[Fault("*", Kind.STALL, times=None, stall_s=60)]) as stalled:
-        places = GitSource(address(stalled), tmp_path / "cache", Credentials(), timeout_s=60, halt=halt)
+    with Hub([], faults=[Fault("*", Kind.STALL, times=None, stall_s=600)]) as stalled:
+        places = GitSource(address(stalled), tmp_path / "cache", Credentials(), timeout_s=600, halt=halt)
         threading.Timer(1, halt.set).start()
         began = time.monotonic()
         with pytest.raises(HaltedError):
             places.resolve(wanted())
-        assert time.monotonic() - began < 30
+        assert time.monotonic() - began < 120
         while _commands_with(stalled.endpoint):  # killed, and perhaps not gone yet
-            assert time.monotonic() - began < 30
+            assert time.monotonic() - began < 120
             time.sleep(0.1)
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import socket
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import httpx2
@@ -19,6 +17,7 @@ from bundler.builder.hub.sources.hub_source import HubSource
 from bundler.builder.recipe_models import ModelSpec
 from bundler.core.errors import DownloadError
 from testbed.hub import Fault, Hub, HubRepo, Kind
+from testbed.ports import free_port
 
 CARD = "---\nlicense: other\nlicense_name: tiny-1\nlicense_link: LICENSE.md\nlibrary_name: tests\n---\n# A card\n"
 LICENSE = "Do as you like.\n"
@@ -166,8 +165,6 @@ def test_a_server_that_answers_with_another_commit_is_not_believed(hub: Hub) -> 
 
 
 def test_nobody_there_and_no_such_name() -> None:
-    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        port = taken.getsockname()[1]
-    for url, told in ((f"http://127.0.0.1:{port}", "no connection to"), ("http://hub.invalid", "is not found")):
+    for url, told in ((f"http://127.0.0.1:{free_port()}", "no connection to"), ("http://hub.invalid", "is not found")):
         with pytest.raises(TransientError, match=told):
             HubSource(Endpoint(url), Credentials(), timeout_s=2).resolve(wanted())
