@@ -53,11 +53,29 @@ def notes_on_recipe(
 ) -> Iterator[Note]:
     """What is said in ``recipe.yaml``.
 
-    ``recorded_of`` has the model of each file of recorded outputs, ``places`` the files that name each model's path.
+    ``recorded_of`` has the model of each file of recorded outputs that is there, ``places`` the files in which each
+    model's path stands.
     """
     exchanged = {each.model: each for each in exchanges}
     for index, model in enumerate(recipe.models):
         yield from _on_model(recipe, index, model, exchanged.get(model.name), places.get(model.name, ()))
+    yield from _on_parts(recipe)
+    for index, check in enumerate(recipe.checks):
+        if isinstance(check, GoldenSpec):
+            of = recorded_of.get(check.golden)
+            yield _on_golden(recipe, index, check.golden, of, exchanged.get(of or ""))
+
+
+def notes_on_dockerfiles(recipe: Recipe) -> dict[str, list[Note]]:
+    """What is said in each Dockerfile: which image comes from outside."""
+    notes: dict[str, list[Note]] = {}
+    for build in [*([recipe.base] if isinstance(recipe.base, BuildSpec) else []), *recipe.apps]:
+        if build.dockerfile not in notes:
+            notes[build.dockerfile] = list(dict.fromkeys(_on_dockerfile(recipe, build)))
+    return notes
+
+
+def _on_parts(recipe: Recipe) -> Iterator[Note]:
     if isinstance(recipe.base, ImageBase):
         yield Note(_line(recipe, "base"), _outside(recipe.base.image))
     if recipe.images:
@@ -66,23 +84,8 @@ def notes_on_recipe(
         said = f"{MARK} these licences were accepted by somebody else; accept those that you have read."
         yield _off(recipe, said, "accept_licences")
     if recipe.checks:
-        said = (
-            f"{MARK} what your service has to show; these questions and answers fit the recipe that this one began as."
-        )
-        yield Note(_line(recipe, "checks"), said)
-    for index, check in enumerate(recipe.checks):
-        if isinstance(check, GoldenSpec):
-            of = recorded_of[check.golden]
-            yield _on_golden(recipe, index, check.golden, exchanged.get(of) or of)
-
-
-def notes_on_dockerfiles(recipe: Recipe) -> dict[str, list[Note]]:
-    """What is said in each Dockerfile: which image comes from outside."""
-    notes: dict[str, list[Note]] = {}
-    for build in [*([recipe.base] if isinstance(recipe.base, BuildSpec) else []), *recipe.apps]:
-        if build.dockerfile not in notes:
-            notes[build.dockerfile] = list(_on_dockerfile(recipe, build))
-    return notes
+        said = "what your service has to show; these questions and answers fit the recipe that this one began as"
+        yield Note(_line(recipe, "checks"), f"{MARK} {said}.")
 
 
 def _on_dockerfile(recipe: Recipe, build: BuildSpec) -> Iterator[Note]:
@@ -123,14 +126,14 @@ def _bound_to_repo(model: ModelSpec) -> Iterator[str]:
         yield "allow"
 
 
-def _on_golden(recipe: Recipe, index: int, file: str, of: ModelExchange | str) -> Note:
+def _on_golden(recipe: Recipe, index: int, file: str, of: str | None, exchange: ModelExchange | None) -> Note:
     how = "by an independent reference: docs/checks.md of bundler"
     here = ("checks", index)
-    if isinstance(of, str):
-        said = f"{MARK} {file} was recorded of {of} as it is; of another model it is recorded again, {how}."
-        return Note(_line(recipe, *here), said)
-    said = f"{MARK} record {file} of {of.new_repo}, {how}. What was recorded of {of.old_repo} is not here any more."
-    return _off(recipe, said, *here)
+    if exchange:
+        gone = f"What was recorded of {exchange.old_repo} is not here any more."
+        return _off(recipe, f"{MARK} record {file} of {exchange.new_repo}, {how}. {gone}", *here)
+    said = f"{file} was recorded of {of} as it is; of another model it is recorded again" if of else f"record {file}"
+    return Note(_line(recipe, *here), f"{MARK} {said}, {how}.")
 
 
 def _off(recipe: Recipe, said: str, *location: str | int) -> Note:

@@ -1,4 +1,4 @@
-"""``bundler init --from``: a new recipe out of one that comes with bundler, under another name and, where asked, with other models."""
+"""``bundler init --from``: a new recipe out of one that comes with bundler, under another name, with other models if asked."""
 
 from __future__ import annotations
 
@@ -76,9 +76,9 @@ def _require_empty(target: Path) -> None:
 
 
 def _recorded_of(recipe: Recipe) -> dict[str, str]:
-    """The model of each file of recorded outputs."""
+    """The model of each file of recorded outputs that is there."""
     files = [check.golden for check in recipe.checks if isinstance(check, GoldenSpec)]
-    return {file: read_golden(recipe.path_of(file)).model for file in files}
+    return {file: read_golden(recipe.path_of(file)).model for file in files if recipe.path_of(file).is_file()}
 
 
 def _exchanged(
@@ -101,8 +101,10 @@ def _exchanged(
 
 
 def _naming(files: Mapping[str, NewFile], words: Sequence[str]) -> tuple[str, ...]:
+    """Files in which one of the words stands, by itself or in a longer path."""
+    wanted = [re.compile(rf"(?<![\w-]){re.escape(word)}(?![\w-])") for word in words]
     texts = {path: text_in(file) or "" for path, file in files.items()}
-    return tuple(path for path, text in texts.items() if any(word in text for word in words))
+    return tuple(path for path, text in texts.items() if any(word.search(text) for word in wanted))
 
 
 def _commented(
