@@ -41,7 +41,8 @@ def annotated(text: str, notes: Iterable[Note]) -> str:
     said = []
     for number, line in enumerate(lines, start=1):
         said += above.get(number, [])
-        said.append(line if number not in off else f"{line[: off[number]]}# {line[off[number] :]}")
+        is_off = number in off and line.strip()
+        said.append(f"{line[: off[number]]}# {line[off[number] :]}" if is_off else line)
     return "".join(said)
 
 
