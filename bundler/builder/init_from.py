@@ -29,7 +29,7 @@ _SCHEMA_LINE = re.compile(r"\$schema=\S+")
 class Started:
     """What was written, which models became others, and what that left to do.
 
-    ``not_taken`` are files of outputs that were recorded of the old models; ``still_named`` are files that speak of one.
+    ``not_taken`` are files of outputs that were recorded of the old models; ``still_named`` are others that speak of one.
     """
 
     files: tuple[Path, ...]
@@ -89,8 +89,8 @@ def _exchanged(
 
     def exchanged(path: str, text: str) -> str:
         if path == RECIPE_FILE:
-            text = _SCHEMA_LINE.sub(f"$schema=./{SCHEMA_COPY}", text, count=1)
-        if PurePosixPath(path).suffix == ".md":
+            text = _with_other_models(_SCHEMA_LINE.sub(f"$schema=./{SCHEMA_COPY}", text, count=1), recipe, exchanges)
+        elif PurePosixPath(path).suffix == ".md":
             # Prose says more about a model than its repo: a person has to read it again.
             text = without_links_outside(text, path, home)
         else:
@@ -100,18 +100,26 @@ def _exchanged(
     return rewritten(files, exchanged)
 
 
+def _with_other_models(text: str, recipe: Recipe, exchanges: Sequence[ModelExchange]) -> str:
+    """``recipe.yaml`` with other repos as its models; addresses of the old ones stay what they are."""
+    lines = text.splitlines(keepends=True)
+    for index, model in enumerate(recipe.models):
+        at = recipe.lines["models", index, "repo"] - 1
+        lines[at] = with_repos(lines[at], [each for each in exchanges if each.model == model.name])
+    return "".join(lines)
+
+
 def _naming(files: Mapping[str, NewFile], words: Sequence[str]) -> tuple[str, ...]:
-    """Files in which one of the words stands, by itself or in a longer path."""
+    """Files beside ``recipe.yaml`` in which one of the words stands, by itself or in a longer path."""
     wanted = [re.compile(rf"(?<![\w-]){re.escape(word)}(?![\w-])") for word in words]
-    texts = {path: text_in(file) or "" for path, file in files.items()}
+    texts = {path: text_in(file) or "" for path, file in files.items() if path != RECIPE_FILE}
     return tuple(path for path, text in texts.items() if any(word.search(text) for word in wanted))
 
 
 def _commented(
     files: Mapping[str, NewFile], recipe: Recipe, exchanges: Sequence[ModelExchange], recorded_of: Mapping[str, str]
 ) -> dict[str, NewFile]:
-    elsewhere = {path: file for path, file in files.items() if path != RECIPE_FILE}
-    places = {model.name: _naming(elsewhere, [str(model.path)]) for model in recipe.models}
+    places = {model.name: _naming(files, [str(model.path)]) for model in recipe.models}
     header = Note(2, f"Started from bundler's recipe {recipe.name}; `grep -rn {MARK} .` shows what is to be changed.")
     notes = {
         RECIPE_FILE: [header, *notes_on_recipe(recipe, exchanges, recorded_of, places)],

@@ -128,7 +128,7 @@ models:
     # CHANGE: it was meant for acme/embed-1b.
     # sources:
     #   - hub
-    #   - git: https://git.example/me/e5.git
+    #   - git: https://git.example/acme/embed-1b.git
     # CHANGE: it was meant for acme/embed-1b.
     # allow: [pickled-weights]        # of the first release
   # CHANGE: the model, and which of its files are taken.
