@@ -48,11 +48,11 @@ def rewritten(files: Mapping[str, NewFile], rewrite: Callable[[str, str], str]) 
 def with_name(text: str, old: str, new: str) -> str:
     """``text`` with the recipe's name exchanged, also where one of its own goes on (``old:base``, ``old-app``).
 
-    Longer words that hold it stay, and other recipes' directories; its own in bundler's source (``recipes/old``) becomes
-    the one of the reader.
+    Longer words that hold it stay, other recipes' directories, and what says to begin with it (``--from old``); its own
+    directory in bundler's source (``recipes/old``) becomes the one of the reader.
     """
     at_home = re.sub(rf"(?<![\w./-])recipes/{re.escape(old)}(?![\w-])", ".", text)
-    return re.sub(rf"(?<![\w.-])(?<!recipes/){re.escape(old)}(?!\w)", new, at_home)
+    return re.sub(rf"(?<![\w.-])(?<!recipes/)(?<!--from ){re.escape(old)}(?!\w)", new, at_home)
 
 
 def with_repos(text: str, exchanges: Iterable[ModelExchange]) -> str:

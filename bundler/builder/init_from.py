@@ -51,15 +51,15 @@ def init_from(origin: str, target: Path, name: str, models: Sequence[str] = ()) 
     _require_empty(target)
     recorded_of = _recorded_of(recipe)
     not_taken = {file for file, model in recorded_of.items() if model in {each.model for each in exchanges}}
-    files = {path: file for path, file in files_of(recipe.directory).items() if path not in not_taken}
+    taken = {path: file for path, file in files_of(recipe.directory).items() if path not in not_taken}
     # What was recorded is compared as it stands, whatever words it holds.
-    kept = {path: files.pop(path) for path in recorded_of if path in files}
-    files = _exchanged(files, recipe, name, exchanges)
-    still_named = _naming(files, [each.old_name for each in exchanges])
-    files = _commented(files, recipe, exchanges, recorded_of)
-    renamed = {with_name(path, recipe.name, name): file for path, file in {**files, **kept}.items()}
-    renamed[SCHEMA_COPY] = NewFile(schema_text().encode())
-    return Started(write_new(target, renamed), exchanges, tuple(sorted(not_taken)), still_named)
+    recorded = {path: taken.pop(path) for path in recorded_of if path in taken}
+    exchanged = _exchanged(taken, recipe, name, exchanges)
+    files = {**_commented(exchanged, recipe, exchanges, recorded_of), **recorded}
+    renamed = {with_name(path, recipe.name, name): file for path, file in files.items()}
+    written = write_new(target, {**renamed, SCHEMA_COPY: NewFile(schema_text().encode())})
+    still_named = _naming(exchanged, [each.old_name for each in exchanges])
+    return Started(written, exchanges, tuple(sorted(not_taken)), still_named)
 
 
 def _require_fitting(name: str) -> None:

@@ -15,7 +15,8 @@ from bundler.builder.new_recipe import NewFile
         ("image: registry.example/deep-ocr:1.0.0", "image: registry.example/mine:1.0.0"),
         ("deep-ocr-app-dev, deep-ocr's, (deep-ocr). deep-ocr", "mine-app-dev, mine's, (mine). mine"),
         ("cd recipes/deep-ocr/golden", "cd ./golden"),
-        ("recipes/deep-ocr-lite", "recipes/deep-ocr-lite"),
+        ("recipes/deep-ocr-lite", None),
+        ("bundler init --from deep-ocr next", None),
         ("deep-ocrs deep_ocr my-deep-ocr x.deep-ocr deep-ocr2 Deep-OCR", None),
     ],
 )
