@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
+from bundler.builder.new_recipe import NewFile, require_name, write_new
 from bundler.builder.schema import schema_text
-from bundler.core.errors import PreconditionError, UsageError
-
-_NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
 
 _RECIPE = """\
 # yaml-language-server: $schema=./recipe.schema.json
@@ -115,33 +112,8 @@ def init_recipe(target: Path, name: str) -> tuple[Path, ...]:
     Raises UsageError for a name that images cannot have, PreconditionError where a file stands already or ``target``
     cannot be written. Nothing is overwritten.
     """
-    if not _NAME.fullmatch(name):
-        remedy = "use lower-case letters and digits, joined by '.', '_' or '-', such as my-service"
-        raise UsageError(f"{name!r} cannot be the name of a recipe", where="NAME", remedy=remedy)
-    there = [file for file in (*_FILES, SCHEMA_COPY) if (target / file).exists()]
-    if there:
-        remedy = "name an empty directory, or remove these files"
-        raise PreconditionError(f"{', '.join(there)} would be overwritten", where=str(target), remedy=remedy)
-    try:
-        return _write(target, name)
-    except OSError as error:
-        remedy = "name a directory that you may write to"
-        raise PreconditionError(f"cannot write: {error.strerror}", where=str(target), remedy=remedy) from error
-
-
-def _write(target: Path, name: str) -> tuple[Path, ...]:
+    require_name(name)
     texts = {file: template.format(name=name) for file, template in _FILES.items()}
     # Editors find the schema beside the recipe, on a host without a network too.
     texts[SCHEMA_COPY] = schema_text()
-    target.mkdir(parents=True, exist_ok=True)
-    written = []
-    try:
-        for file, text in texts.items():
-            written.append(target / file)
-            with (target / file).open("x", encoding="utf-8") as stream:
-                stream.write(text)
-    except BaseException:
-        for path in written:
-            path.unlink(missing_ok=True)
-        raise
-    return tuple(written)
+    return write_new(target, {file: NewFile(text.encode()) for file, text in texts.items()})

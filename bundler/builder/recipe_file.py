@@ -30,7 +30,7 @@ def _read(directory: Path) -> YamlSource:
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
-        remedy = "name a directory that holds a recipe.yaml, or make one with `bundler init NAME`"
+        remedy = "name a directory that holds a recipe.yaml, or make one with `bundler init DIRECTORY`"
         raise RecipeError(f"there is no {RECIPE_FILE}", where=str(directory), remedy=remedy) from error
     except OSError as error:
         remedy = f"name a directory with a readable {RECIPE_FILE}"
@@ -44,7 +44,7 @@ def _read(directory: Path) -> YamlSource:
 def _mapping(source: YamlSource, directory: Path) -> dict[str, object]:
     document = source.document
     if document is None:
-        problem = Problem(f"{RECIPE_FILE}:1", "the file is empty", "`bundler init NAME` writes one to begin with")
+        problem = Problem(f"{RECIPE_FILE}:1", "the file is empty", "`bundler init DIRECTORY` writes one to begin with")
         raise _refused(directory, [problem])
     if not isinstance(document, dict):
         problem = Problem(f"{RECIPE_FILE}:1", "not a recipe: no keys at its top", "begin with `format: 1`")

@@ -52,7 +52,7 @@ class Entry:
 
 # In the order in which people meet them: the connected host first, then the isolated one.
 COMMANDS = {
-    "init": Entry("bundler.cli.init", "init", "Write a small working recipe with comments."),
+    "init": Entry("bundler.cli.init", "init", "Start a recipe: a small one with comments, or from a real service."),
     "lint": Entry("bundler.cli.lint", "lint", "Find what would reach for the network when a service runs."),
     "lock": Entry("bundler.cli.lock", "lock", "Write what a recipe resolves to now: commits, sizes, digests."),
     "fetch": Entry("bundler.cli.fetch", "fetch", "Download the models of a recipe, without building."),

@@ -11,7 +11,6 @@ import random
 import shutil
 import subprocess
 import sys
-import tarfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from testbed import debian
 from testbed.engines import RunningEngine
 from tests.bundles import make_bundle, write_sums
 from tests.sites import site_at
+from tests.support.distributions import wheel_of_sdist
 
 #: It goes into every kit; docs/loader.md says how large it is now.
 LARGEST_SIZE = 32 << 20
@@ -151,18 +151,7 @@ def test_it_stays_small(loader: Path) -> None:
 
 
 def test_the_wheel_made_from_the_sdist_brings_it(loader: Path, tmp_path: Path) -> None:
-    """As package indexes and distributors make it: nothing of the checkout is there any more."""
-
-    def made(target: str, source: Path) -> Path:
-        argv = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(tmp_path)]
-        done = call(argv, os.environ, cwd=source)
-        assert done.returncode == 0, done.stderr.decode()
-        return next(tmp_path.glob("*.tar.gz" if target == "sdist" else "*.whl"))
-
-    with tarfile.open(made("sdist", ROOT)) as archive:
-        archive.extractall(tmp_path, filter="data")
-    (unpacked,) = (path for path in tmp_path.iterdir() if path.is_dir())
-    with zipfile.ZipFile(made("wheel", unpacked)) as wheel:
+    with zipfile.ZipFile(wheel_of_sdist(tmp_path)) as wheel:
         held = wheel.read("bundler/loader/bundler.pyz")
     assert hashlib.sha256(held).digest() == hashlib.sha256(loader.read_bytes()).digest()
 
