@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import random
+import re
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -30,6 +31,8 @@ IMAGE = Reference.parse("registry.test.local:5000/team/loads:1")
 MODEL = "/app/models/m"
 FILES = (f"{MODEL}/config.json", f"{MODEL}/weights")
 SIZE = 6 << 20
+#: What was read or written is in memory, but for pages that a host under pressure takes back.
+MOST = SIZE // 2
 LOADS = sh(f"cat {' '.join(FILES)} >/dev/null && echo loaded")
 _FOLDERS = [entry(name, mode=0o755, kind=tarfile.DIRTYPE) for name in ("app", "app/models")]
 _MODEL = make_layer(
@@ -102,10 +105,11 @@ def checked(
 
 def test_the_weights_are_out_of_memory_before_the_cold_load_alone(looking: tuple[Looking, Digest]) -> None:
     engine, image_id = looking
-    assert engine.cached_size(image_id) == SIZE  # as the loading left them: in memory, and not on the disk yet
+    assert engine.cached_size(image_id) > MOST  # as the loading left them: in memory, and not on the disk yet
     result = checked(engine, image_id)
     assert result.passed, result.detail
-    assert engine.cached == [0, SIZE], result.detail
+    cold, warm = engine.cached
+    assert cold == 0 and warm > MOST, result.detail
     assert set(result.measured) == {"cold_s", "warm_s"}
     assert min(result.measured.values()) > 0
     assert result.detail.startswith(f"cold {result.measured['cold_s']:.2f} s, warm {result.measured['warm_s']:.2f} s, ")
@@ -185,7 +189,12 @@ def test_weights_that_another_process_uses_stay_in_memory(looking: tuple[Looking
         result = checked(engine, image_id)
     assert result.passed
     assert set(result.measured) == {"warm_s"}
-    assert f"{SIZE:,} of {SIZE + 2:,} bytes of the model's files stay in memory: something uses them" in result.detail
+    told = re.search(
+        r"([\d,]+) of ([\d,]+) bytes of the model's files stay in memory: something uses them", result.detail
+    )
+    assert told is not None, result.detail
+    left, whole = (int(text.replace(",", "")) for text in told.groups())
+    assert MOST < left < whole == SIZE + 2
 
 
 @pytest.mark.parametrize(("layer", "path"), [(_LINK, f"{MODEL}/passwd"), (_PIPE, FILES[1])])
@@ -211,7 +220,7 @@ def test_mounted_models_leave_memory_where_they_are(docker20: RunningEngine, tmp
     place.chmod(0o755)
     weights = place / "weights"
     weights.write_bytes(bytes(SIZE))
-    assert fincore(weights) == SIZE
+    assert fincore(weights) > MOST
     result = checked(engine, image_id, sh(f"ls {MODEL}"), files=(), mounts={MODEL: place})
     docker20.docker("image", "rm", "--force", *(ids_of(docker20) - before))
     assert result.passed, result.detail

@@ -47,7 +47,7 @@ class Place:
             env={**environment, "HOME": str(self.root), **(env or {})},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
             check=False,
         )
 

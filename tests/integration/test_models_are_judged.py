@@ -43,7 +43,7 @@ class Place:
             env.pop(name, None)
         with Hub([HubRepo(REPO, self.repo)]) as hub:
             argv = [sys.executable, "-m", "bundler", "fetch", str(self.recipe.parent), "--endpoint", hub.endpoint]
-            return subprocess.run([*argv, *options], env=env, capture_output=True, text=True, timeout=120, check=False)
+            return subprocess.run([*argv, *options], env=env, capture_output=True, text=True, timeout=600, check=False)
 
     def refused(self, code: int, *options: str) -> str:
         done = self.fetch(*options)
