@@ -6,23 +6,24 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.hub_repo import Snapshot
 from testbed.reference import reference_python
-from testbed.stand_ins import RERANKER, SARASHINA, YOMITOKU, environment, stand_ins
+from testbed.stand_ins import RERANKER, SARASHINA, YOMITOKU, environment, stand_ins, yomitoku_package
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "ocr-rag"
 #: Whatever asks for a name or a connection to another host is noted, and gets an error; also where that is swallowed.
 _TRIPWIRE = """
 import os, sys
-_ASKING = {"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr", "socket.sendto", "socket.connect"}
+_NAMES = {"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"}
+_PEERS = {"socket.connect", "socket.sendto", "socket.sendmsg"}
 def _hook(event, arguments):
-    if event in _ASKING and not isinstance(arguments[-1], (str, bytes)):
+    # The address of a socket in the file system is a text, that of a peer a tuple.
+    if event in _NAMES or (event in _PEERS and isinstance(arguments[1], tuple)):
         with open(os.environ["TRIPWIRE"], "a") as stream:
-            stream.write(f"{event} {arguments[1:]}\\n")
+            stream.write(f"{event} {arguments}\\n")
         raise OSError(f"no network: {event}")
 sys.addaudithook(_hook)
 """
@@ -60,6 +61,16 @@ class Image:
         return self.root / "hf_modules"
 
     @property
+    def packages(self) -> Path:
+        """YomiToku's package, its exports a link to a directory outside of it."""
+        return self.root / "packages"
+
+    @property
+    def exports(self) -> Path:
+        """Where the ONNX exports are."""
+        return self.root / "yomitoku_onnx"
+
+    @property
     def attempts(self) -> str:
         """Every attempt to call out, a line each."""
         path = self.root / "attempts.txt"
@@ -70,7 +81,7 @@ class Image:
         (self.root / "tripwire").mkdir(exist_ok=True)
         (self.root / "tripwire" / "sitecustomize.py").write_text(_TRIPWIRE)
         found = environment()
-        paths = (self.root / "tripwire", RECIPE, found["PYTHONPATH"])
+        paths = (self.root / "tripwire", self.packages, RECIPE, found["PYTHONPATH"])
         return {
             **found,
             "PYTHONPATH": os.pathsep.join(map(str, paths)),
@@ -122,6 +133,9 @@ def lay_out(root: Path, sarashina: Path | None = None, reranker: Path | None = N
         shutil.copytree(made / name, folder / "snapshots" / commit)
         (folder / "refs").mkdir()
         (folder / "refs" / "main").write_text(commit)
+    shutil.copytree(yomitoku_package(), image.packages)
+    shutil.rmtree(image.packages / "yomitoku" / "onnx")
+    (image.packages / "yomitoku" / "onnx").symlink_to(image.exports)
     image.write_lock()
     return image
 
@@ -130,13 +144,6 @@ def copy_of(image: Image, root: Path) -> Image:
     """The same once more, for a test that spoils it."""
     shutil.copytree(image.root, root, symlinks=True)
     return Image(root)
-
-
-def last_json(output: str) -> list[list[object]]:
-    """The last line that is a JSON list, as a check reads it."""
-    lines: Iterable[str] = reversed(output.splitlines())
-    found: list[list[object]] = json.loads(next(line for line in lines if line.startswith("[")))
-    return found
 
 
 def _locked(name: str, repo: str, directory: Path) -> dict[str, object]:
