@@ -401,3 +401,37 @@ def test_what_answers_wrongly_without_an_error_is_caught_by_golden_outputs(
     assert checked.returncode == 9, checked.stdout + checked.stderr
     assert "are not those that were recorded" in checked.stdout
     assert told_of in checked.stdout
+
+
+# -- row 11: what a change carries
+
+
+def test_a_change_of_the_application_and_of_the_os_carries_no_weights(told: Told, there: InstalledSite) -> None:
+    recipe = told.site.recipe
+    with (recipe / "app.py").open("a") as program, (recipe / "Dockerfile.base").open("a") as system:
+        program.write("# changed\n")
+        system.write("ENV CHANGED=1\n")
+    try:
+        built = told.site.build("--output", "changed", "--rehearse", "off")
+    finally:
+        for name in ("app.py", "Dockerfile.base"):
+            shutil.copyfile(RECIPE / name, recipe / name)
+    assert built.returncode == 0, built.stderr
+    kit = told.site.root / "changed" / told.site.kit.name
+    before, after = (_layers(each) for each in (told.site.kit, kit))
+    assert before["model"] == after["model"]
+    assert before["os"] != after["os"]
+    installed = there.loader("install", kit, "--into", there.files, "--progress", "none", "--json")
+    assert installed.returncode == 0, installed.stderr
+    unread = json.loads(installed.stdout)["members_not_read"]
+    assert {digest for digest in after["model"] if not any(digest in member for member in unread)} == set()
+
+
+def _layers(kit: Path) -> dict[str, set[str]]:
+    """The hexadecimal digests of the kit's layers, by their kinds."""
+    bundle = json.loads((kit / "head" / "bundle.json").read_text("utf-8"))
+    found: dict[str, set[str]] = {}
+    for image in bundle["images"]:
+        for layer in image["layers"]:
+            found.setdefault(layer["kind"], set()).add(layer["digest"].removeprefix("sha256:"))
+    return found
