@@ -12,7 +12,7 @@ import onnxruntime
 import torch
 import yaml
 
-ROOT_DIR = str(Path(__file__).resolve().parent)
+from yomitoku.constants import ROOT_DIR
 
 
 def load_config(default: type, path_config: str | None = None) -> Any:
