@@ -145,7 +145,7 @@ def _locked(name: str, repo: str, directory: Path) -> dict[str, object]:
         {
             "path": file.path,
             "size": file.size,
-            "sha256": f"sha256:{file.sha256}" if file.sha256 else None,
+            "sha256": file.sha256,
             "git_sha1": None if file.sha256 else file.blob_id,
         }
         for file in snapshot.files.values()

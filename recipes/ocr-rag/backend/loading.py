@@ -20,6 +20,7 @@ from packaging.version import Version
 from backend.model_files import LockedModel
 
 _MAKING = threading.Lock()
+transformers.utils.logging.disable_progress_bar()  # logs are read by people
 
 
 @dataclass(frozen=True)

@@ -130,8 +130,5 @@ def _is(path: Path, locked: LockedFile) -> bool:
 
 
 def _model(found: dict[str, Any]) -> LockedModel:
-    files = [
-        LockedFile(file["path"], file["size"], (file["sha256"] or "").removeprefix("sha256:") or None, file["git_sha1"])
-        for file in found["files"]
-    ]
+    files = [LockedFile(file["path"], file["size"], file["sha256"], file["git_sha1"]) for file in found["files"]]
     return LockedModel(found["name"], found["repo_id"], found["commit"], tuple(files))
