@@ -8,7 +8,6 @@ import re
 import shutil
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ import pytest
 
 from testbed import stand_ins
 from testbed.engines import RunningEngine
-from testbed.hub import Fault, Kind
 from tests.conftest import IsolatedHost
 from tests.support import ocr_rag_site
 from tests.support.ocr_rag_site import (
@@ -27,46 +25,17 @@ from tests.support.ocr_rag_site import (
     RECIPE,
     RERANKER,
     InstalledSite,
-    OcrRagSite,
     checks_of,
     instructions_of,
 )
-
-WEIGHTS = "/lfs/*model.safetensors"
-#: As much of the reranker as the original's first build left behind.
-SHELL_SIZE = 72 * 1024
-
-
-@dataclass(frozen=True)
-class Told:
-    """What the build printed, and the two runs before it that fetched: one while the CDN failed, one after."""
-
-    site: OcrRagSite
-    first: str
-    first_code: int
-    second: str
-    asked_again: list[str]
-    build: str
+from tests.support.ocr_rag_told import SHELL_SIZE, Told, first_build_told_again
+from tests.support.ocr_rag_wrong_answers import CAUSAL_IN_BATCHES, MEAN_POOLING
 
 
 @pytest.fixture(scope="module")
 def told(docker26: RunningEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
-    """The recipe built. While its models were fetched the CDN failed in the middle of the reranker, and went away."""
     with ocr_rag_site.ocr_rag_site(tmp_path_factory.mktemp("connected"), docker26) as site:
-        reranker = f"/lfs/{stand_ins.RERANKER}/*model.safetensors"
-        site.hub.faults.add(Fault(reranker, Kind.CUT, after=SHELL_SIZE), Fault(reranker, Kind.NO_ANSWER, times=None))
-        first = site.fetch("--attempts", "2", "--retry-delay", "10ms", "--timeout", "1s")
-        assert site.hub.faults.struck(Kind.CUT) == 1
-        assert not site.kit.exists()
-        site.hub.faults.end()
-        site.hub.forget_requests()
-        second = site.fetch()
-        assert second.returncode == 0, second.stderr
-        asked = [f"{seen.path} {seen.range}" for seen in site.hub.requests("/lfs/", method="GET")]
-        site.record()
-        built = site.build()
-        assert built.returncode == 0, built.stderr
-        yield Told(site, first.stderr, first.returncode, second.stdout, asked, built.stdout + built.stderr)
+        yield first_build_told_again(site)
 
 
 @pytest.fixture(scope="module")
@@ -341,46 +310,12 @@ def _layer_of(kit: Path, model: str) -> str:
 
 # -- silent wrong results: each by a program that loads without an error, held to the recipe's golden outputs
 
-_MEAN_POOLING = """
-import json, os, shutil, sys
-shutil.copytree(os.environ["SARASHINA_DIR"], "/tmp/model")
-os.remove("/tmp/model/modules.json")
-from sentence_transformers import SentenceTransformer
-model = SentenceTransformer("/tmp/model", device="cpu", local_files_only=True)
-print(json.dumps([model.encode(batch).tolist() for batch in json.loads(sys.argv[1])]))
-"""
-_CAUSAL_IN_BATCHES = """
-import json, os, sys
-import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
-path = os.environ["RERANKER_DIR"]
-tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=True)
-model = AutoModelForSequenceClassification.from_pretrained(path, local_files_only=True, trust_remote_code=True, torch_dtype=torch.float32).eval()
-def scores(batch):
-    texts = [f"question:{query} \\n \\n passage:{passage}" for query, passage in batch]
-    model.config.is_causal = len(batch) > 1
-    for module in model.modules():
-        if hasattr(module, "is_causal"):
-            module.is_causal = len(batch) > 1
-    with torch.inference_mode():
-        if len(batch) == 1:
-            return model(**tokenizer(texts, return_tensors="pt")).logits.view(-1).tolist()
-        rows = tokenizer(texts, padding=True, return_tensors="pt")
-        size = rows["input_ids"].shape[1]
-        past = torch.tril(torch.ones(size, size, dtype=torch.bool))
-        seen = past[None, None] & rows["attention_mask"][:, None, None].bool()
-        mask = torch.zeros(seen.shape).masked_fill(~seen, torch.finfo(torch.float32).min)
-        hidden = model.base_model(input_ids=rows["input_ids"], attention_mask=mask)[0]
-        return model.score(hidden)[:, -1].view(-1).tolist()
-print(json.dumps([scores(batch) for batch in json.loads(sys.argv[1])]))
-"""
-
 
 @pytest.mark.parametrize(
     ("golden", "program", "told_of"),
     [
-        ("sarashina", _MEAN_POOLING, "sarashina"),
-        ("reranker", _CAUSAL_IN_BATCHES, "right alone and wrong in a padded batch"),
+        ("sarashina", MEAN_POOLING, "sarashina"),
+        ("reranker", CAUSAL_IN_BATCHES, "right alone and wrong in a padded batch"),
     ],
 )
 def test_what_answers_wrongly_without_an_error_is_caught_by_golden_outputs(
