@@ -8,6 +8,7 @@ import re
 import shutil
 import tarfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,22 @@ from tests.support.ocr_rag_site import (
     checks_of,
     instructions_of,
 )
-from tests.support.ocr_rag_told import SHELL_SIZE, Told, first_build_told_again
+from tests.support.ocr_rag_told import SHELL_SIZE, build_after_that
 from tests.support.ocr_rag_wrong_answers import CAUSAL_IN_BATCHES, MEAN_POOLING
+
+
+@dataclass(frozen=True)
+class Told:
+    """The connected host, and what its build printed."""
+
+    site: OcrRagSite
+    build: str
 
 
 @pytest.fixture(scope="module")
 def told(docker26: RunningEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
     with ocr_rag_site.ocr_rag_site(tmp_path_factory.mktemp("connected"), docker26) as site:
-        yield first_build_told_again(site)
+        yield Told(site, build_after_that(site))
 
 
 @pytest.fixture(scope="module")
@@ -51,44 +60,6 @@ def there(told: Told, isolated_host: IsolatedHost, tmp_path_factory: pytest.Temp
         yield site
     finally:
         site.run("docker", "rm", "--force", CONTAINER)
-
-
-# -- row 4: the first build of the original, told again
-
-
-def test_a_cdn_that_goes_away_in_the_middle_of_the_reranker_ends_the_run_and_names_the_file(told: Told) -> None:
-    assert told.first_code == 4, told.first
-    assert "model.safetensors" in told.first
-    assert "reranker" in told.first
-
-
-def test_the_next_run_asks_for_nothing_that_is_there_and_goes_on_inside_the_file(told: Told) -> None:
-    assert told.asked_again
-    assert not [path for path in told.asked_again if stand_ins.SARASHINA in path]
-    reranker = [path for path in told.asked_again if stand_ins.RERANKER in path]
-    assert reranker
-    assert not [path for path in reranker if re.search(r"bytes=0-|None$", path)], reranker
-
-
-def test_a_reranker_of_72_kb_is_refused_before_anything_is_built(told: Told, tmp_path: Path) -> None:
-    shell = tmp_path / "shell"
-    shell.mkdir()
-    weights = told.site.hub.snapshot(stand_ins.RERANKER, "main")
-    assert weights is not None
-    for file in weights.files.values():
-        content = file.source.read_bytes()
-        is_cut = file.path == "model.safetensors"
-        (shell / file.path).write_bytes(content[:SHELL_SIZE] if is_cut else content)
-    recipe = tmp_path / "recipe"
-    ocr_rag_site.copy_recipe(recipe)
-    try:
-        told.site.hub.push(stand_ins.RERANKER, shell)
-        refused = told.site.fetch(recipe=recipe)
-    finally:
-        told.site.hub.push(stand_ins.RERANKER, stand_ins.stand_ins() / stand_ins.RERANKER)
-    assert refused.returncode == 4, refused.stderr
-    assert "model.safetensors" in refused.stderr
-    assert "reranker" in refused.stderr
 
 
 # -- the build

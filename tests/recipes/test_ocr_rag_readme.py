@@ -7,8 +7,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLES = (ROOT / "recipes" / "ocr-rag" / "README.md").read_text("utf-8").partition("## What must hold")[2]
-FILES = {name: ROOT / "tests" / "recipes" / f"test_ocr_rag_{name}.py" for name in ("build", "models", "files")}
-_NAMED = re.compile(r"\b(build|models|files): ((?:`[a-z0-9_…]+`(?:, )?)+)")
+FILES = {
+    name: ROOT / "tests" / "recipes" / f"test_ocr_rag_{name}.py"
+    for name in ("build", "fetch", "recipe", "models", "files")
+}
+_NAMED = re.compile(r"\b(build|fetch|recipe|models|files): ((?:`[a-z0-9_…]+`(?:, )?)+)")
 
 
 def test_each_test_that_is_named_is_there() -> None:
