@@ -26,6 +26,7 @@ from tests.support.ocr_rag_site import (
     RECIPE,
     RERANKER,
     InstalledSite,
+    OcrRagSite,
     checks_of,
     instructions_of,
 )
