@@ -98,7 +98,7 @@ restart() {
     say "starting $CONTAINER from $APP"
     compose up --detach --force-recreate --no-build app
     say "waiting until it answers"
-    for _ in $(seq 120); do
+    for _ in $(seq 600); do
         if docker exec "$CONTAINER" python -c "$ANSWER" 2>/dev/null; then
             return
         fi
