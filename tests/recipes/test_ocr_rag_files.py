@@ -239,3 +239,10 @@ def test_batches() -> None:
     for wrong in ('[[["q"]]]', '[[["q", "p", "r"]]]', '[[["q", 1]]]', '[["qp"]]'):
         with pytest.raises(ServiceError, match="pairs of texts"):
             read_pairs(wrong)
+
+
+def test_the_libraries_under_test_are_those_of_the_image() -> None:
+    from testbed.stand_ins import PACKAGES
+
+    pinned = re.findall(r"^[a-z-]+==\S+", (RECIPE / "requirements.txt").read_text(), re.MULTILINE)
+    assert sorted(pinned) == sorted(PACKAGES)
