@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -40,14 +42,14 @@ class BodyLimit:
 
         async def noted(message: Message) -> None:
             nonlocal begun
+            if come > self.most and not begun:
+                return  # what the application makes of a body that was cut off
             begun = True
             await send(message)
 
-        try:
+        with contextlib.suppress(_TooLargeError):
             await self.app(scope, counted, noted)
-        except _TooLargeError:
-            if begun:
-                raise
+        if come > self.most and not begun:
             await self._refuse(scope, receive, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -116,7 +116,9 @@ def decode(content: bytes) -> Picture:
                     f"the picture has {width} x {height} pixels, {_MOST_PIXELS:,} are the most", too_large=True
                 )
             upright = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise NotAPageError(f"the picture is too large: {error}", too_large=True) from error
+    except (OSError, ValueError, SyntaxError) as error:
         raise NotAPageError(f"not a picture that can be read: {error}") from error
     return np.ascontiguousarray(upright[:, :, ::-1])
 
