@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from testbed.debian import TRIXIE_PACKAGES, unpack
 from testbed.engines import RunningEngine
 from testbed.images import busybox_image
 from tests.support.ocr_rag_site import APP, BASE, CONTAINER, RECIPE, RERANKER
@@ -47,19 +48,28 @@ class Desk:
         """The container, whatever its image says that it should be."""
         self.engine.docker("run", "--detach", "--network", "none", "--name", CONTAINER, *options, APP, *command)
 
-    def check(self, *, bundler: str = "true") -> subprocess.CompletedProcess[str]:
-        """``./dev.sh check``; ``bundler`` is what stands for the loader."""
+    def run(self, command: str, *, bundler: str = "true") -> subprocess.CompletedProcess[str]:
+        """``./dev.sh COMMAND``; ``bundler`` is what stands for the loader."""
         env = {**os.environ, **self.engine.environment(), "DOCKER_HOST": self.engine.base_url, "BUNDLER": bundler}
+        env["PATH"] = f"{self.folder.parent / 'bin'}:{env['PATH']}"
         return subprocess.run(
-            [str(self.folder / "dev.sh"), "check"], env=env, capture_output=True, text=True, timeout=300, check=False
+            [str(self.folder / "dev.sh"), command], env=env, capture_output=True, text=True, timeout=300, check=False
         )
+
+    def check(self, *, bundler: str = "true") -> subprocess.CompletedProcess[str]:
+        """``./dev.sh check``."""
+        return self.run("check", bundler=bundler)
 
 
 @pytest.fixture
 def desk(docker26: RunningEngine, tmp_path: Path) -> Iterator[Desk]:
     folder = tmp_path / "files"
     folder.mkdir()
-    shutil.copy(RECIPE / "dev.sh", folder)
+    for name in ("dev.sh", "compose.yaml"):
+        shutil.copy(RECIPE / name, folder)
+    (tmp_path / "bin").mkdir()
+    compose = unpack("trixie", TRIXIE_PACKAGES).path / "usr/libexec/docker/cli-plugins/docker-compose"
+    (tmp_path / "bin" / "docker-compose").symlink_to(compose)
     context = tmp_path / "context"
     context.mkdir()
     shutil.copy(RECIPE / "POLICY.md", context)
@@ -140,3 +150,36 @@ def test_an_image_without_weights_or_labels_is_told(desk: Desk, tmp_path: Path) 
     done = desk.check()
     assert (done.returncode, failures(done)) == (1, ["1", "1"])
     assert f"no weights at {RERANKER} in {BASE}" in done.stdout
+
+
+def test_restart_starts_what_compose_says_and_waits_for_its_answer(desk: Desk) -> None:
+    try:
+        for _ in range(2):  # the second time one is there already
+            done = desk.run("restart")
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert '{"status": "ready"}' in done.stdout
+        inspected = desk.engine.docker(
+            "inspect", "--format", "{{.HostConfig.ReadonlyRootfs}} {{.Config.User}} {{.Config.Image}}", CONTAINER
+        )
+        assert inspected.split() == ["true", "10001:10001", APP]
+        checked = desk.check()
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+        told = desk.run("status").stdout
+        assert "sarashina.model: a/b@1" in told
+        assert CONTAINER in told
+    finally:
+        desk.engine.docker("rm", "--force", CONTAINER)
+        desk.engine.docker("network", "rm", "files_inside")
+
+
+def test_a_service_that_ends_is_told_with_its_last_words(desk: Desk, tmp_path: Path) -> None:
+    words = 'CMD ["sh", "-c", "echo error: model at /app/models/sarashina: no such directory; exit 1"]'
+    (tmp_path / "Dockerfile").write_text(f"FROM {APP}\nRUN rm /bin/python\n{words}\n")
+    desk.engine.docker("build", "--quiet", "--tag", APP, str(tmp_path))
+    try:
+        done = desk.run("restart")
+        assert done.returncode == 1
+        assert "model at /app/models/sarashina: no such directory" in done.stderr
+    finally:
+        desk.engine.docker("rm", "--force", CONTAINER)
+        desk.engine.docker("network", "rm", "files_inside")

@@ -52,6 +52,7 @@ _OS = "ocr-rag-test/debian:bookworm"
 BUILD_ARGUMENTS = {"BASE": _OS, "VARIANT": "cpu", "YOMITOKU_VERSION": "0.14.0", "YOMITOKU_LIBRARIES": ""}
 _REAL_BESIDE = {"postgres:16": "postgres", "redis:7": "redis-server"}
 _STUBS = ("minio/minio:RELEASE.2024-12-18T13-15-44Z", "milvusdb/milvus:v2.5.4")
+BESIDE = (*_REAL_BESIDE, *_STUBS)
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,10 @@ def ocr_rag_site(root: Path, engine: RunningEngine) -> Iterator[OcrRagSite]:
     for tag in _STUBS:
         busybox_image(engine, tag)
     with Hub(stand_ins.hub_repos()) as hub:
-        yield OcrRagSite(root, engine, hub)
+        try:
+            yield OcrRagSite(root, engine, hub)
+        finally:
+            engine.docker("rmi", "--force", _OS, *BESIDE)
 
 
 def copy_recipe(target: Path) -> None:
