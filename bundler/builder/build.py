@@ -33,6 +33,7 @@ from bundler.builder.golden_file import require_recorded_of
 from bundler.builder.images import BuildEngine, BuildOptions, request_of
 from bundler.builder.kit_writer import StagedKit
 from bundler.builder.lock import Lock
+from bundler.builder.model_arguments import with_model_arguments
 from bundler.builder.models_whole import keep_models_whole
 from bundler.builder.papers import Rehearsed, papers_of
 from bundler.builder.prepare import staged_trees
@@ -256,7 +257,8 @@ class _Build:
                 results.extend(self._try_mounted(images, models))
 
         trees = [model.tree for model in models]
-        part = build_images(self._recipe, lock, trees, self._world, self._settings.cache, trial, self._progress)
+        recipe = with_model_arguments(self._recipe, trees)
+        part = build_images(recipe, lock, trees, self._world, self._settings.cache, trial, self._progress)
         return part, tuple(results)
 
     def _try_mounted(self, images: Mapping[Reference, str], models: Sequence[LocalModel]) -> tuple[CheckResult, ...]:

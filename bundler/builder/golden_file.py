@@ -33,6 +33,9 @@ def read_golden(path: Path) -> Golden:
         if path.stat().st_size > MAX_FILE_SIZE:
             raise _refused(path, f"it is larger than {MAX_FILE_SIZE:,} bytes")
         golden = parse_golden(Fields(parse_object(path.read_bytes(), str(path)), str(path)))
+    except FileNotFoundError as error:
+        remedy = "record them of the model that `bundler fetch` brings, by an independent reference: docs/checks.md"
+        raise RecipeError("nothing was recorded yet", where=str(path), remedy=remedy) from error
     except OSError as error:
         raise _refused(path, f"the file cannot be read: {error.strerror}") from error
     except BundleError as error:
@@ -46,14 +49,14 @@ def read_golden(path: Path) -> Golden:
 
 
 def require_recorded_of(recipe: Recipe, lock: Lock) -> None:
-    """Raise RecipeError where outputs were recorded of another model than the lock has.
+    """Raise RecipeError where outputs were not recorded, or of another model than the lock has.
 
     A digest that the lock does not know yet is compared when the files are there.
     """
     problems = [problem for index, _ in enumerate(recipe.checks) for problem in _strangers(recipe, index, lock)]
     if problems:
         raise RecipeError(
-            "recorded outputs are not of the model in the lock",
+            "recorded outputs are not there, or not of the model in the lock",
             where=str(recipe.file),
             remedy="record them again, of this model and by an independent reference: docs/checks.md",
             problems=problems,
@@ -64,9 +67,13 @@ def _strangers(recipe: Recipe, index: int, lock: Lock) -> Iterator[Problem]:
     check = recipe.checks[index]
     if not isinstance(check, GoldenSpec):
         return
-    golden = read_golden(recipe.path_of(check.golden))
-    model = lock.model_named(golden.model)
     where = recipe.where("checks", index, "golden")
+    try:
+        golden = read_golden(recipe.path_of(check.golden))
+    except RecipeError as error:
+        yield Problem(where, f"{check.golden}: {error.what}", error.remedy)
+        return
+    model = lock.model_named(golden.model)
     differences = _differences(golden, model) if model else [f"there is no model {golden.model!r} in the lock"]
     for what in differences:
         yield Problem(where, f"{check.golden}: {what}", "record it again, or take the model that it was recorded of")

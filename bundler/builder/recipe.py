@@ -18,6 +18,7 @@ from bundler.builder.recipe_models import DownloadSpec, ModelSpec
 from bundler.builder.recipe_types import (
     Command,
     DiskPath,
+    FilePath,
     FilePattern,
     FormatNumber,
     ImageName,
@@ -42,6 +43,14 @@ Location = tuple[Union[str, int], ...]
 """Where a value stands in the file: keys and positions from the outermost, such as ``("models", 0, "path")``."""
 
 
+class ModelValue(Part):
+    """A text that stands in a model: the value of one key of a JSON file of its."""
+
+    model: Slug = Field(description="A name of `models:`.")
+    file: FilePath = Field(description="The JSON file in the model, such as config.json.")
+    key: Text = Field(description="A key of its outermost object.")
+
+
 class BuildSpec(Part):
     """An image that the engine builds from a Dockerfile. Paths are relative to the recipe's directory."""
 
@@ -49,6 +58,9 @@ class BuildSpec(Part):
     tag: Tag = Field(description="NAME:TAG of the finished image.")
     context: RecipePath = Field(default=".", description="Build context, relative to the recipe.")
     args: dict[VariableName, str] = Field(default_factory=dict, description="Build arguments.")
+    args_from: dict[VariableName, ModelValue] = Field(
+        default_factory=dict, description="Build arguments whose values are read from models."
+    )
     target: Text | None = Field(default=None, description="Stage to build; the last one, if nothing is said.")
 
 

@@ -1,4 +1,7 @@
-"""What no single value of a check shows: files of recorded outputs that are not there, not usable, or of no model."""
+"""What no single value of a check shows: files of recorded outputs that are not usable, or of no model.
+
+One that is not there yet is no fault of the recipe: who is to record it needs the model, and so the lock, first.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,8 @@ def check_problems(draft: Draft) -> Iterator[Problem]:
 
 
 def _golden_problems(draft: Draft, found: Found[str]) -> Iterator[Problem]:
+    if not (draft.directory / found.value).exists():
+        return
     try:
         golden = read_golden(draft.directory / found.value)
     except RecipeError as error:

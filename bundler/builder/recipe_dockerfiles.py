@@ -10,9 +10,9 @@ from pydantic import TypeAdapter
 
 from bundler.builder.dockerfile import SCRATCH, Dockerfile, Stage, parse_dockerfile
 from bundler.builder.dockerfile_lines import DockerfileFault
-from bundler.builder.recipe import BuildSpec, Recipe
+from bundler.builder.recipe import BuildSpec, ModelValue, Recipe
 from bundler.builder.recipe_draft import EACH, Draft, Found
-from bundler.builder.recipe_types import ImageName, RecipePath, SecretId, Tag, Text, VariableName
+from bundler.builder.recipe_types import ImageName, RecipePath, SecretId, Slug, Tag, Text, VariableName
 from bundler.core.errors import Problem, RecipeError
 from bundler.core.reference import Reference
 
@@ -23,6 +23,8 @@ _PLATFORM: TypeAdapter[str] = TypeAdapter(str)
 _TAG: TypeAdapter[Reference] = TypeAdapter(Tag)
 _IMAGE_NAME: TypeAdapter[str] = TypeAdapter(ImageName)
 _ARGS: TypeAdapter[dict[str, str]] = TypeAdapter(dict[VariableName, str])
+_ARGS_FROM: TypeAdapter[dict[str, ModelValue]] = TypeAdapter(dict[VariableName, ModelValue])
+_SLUG: TypeAdapter[str] = TypeAdapter(Slug)
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class _Build:
 
     dockerfile: Found[str]
     args: dict[str, str]
+    args_from: Found[dict[str, ModelValue]] | None
     target: Found[str] | None
     is_app: bool
 
@@ -73,6 +76,7 @@ def dockerfile_problems(draft: Draft) -> Iterator[Problem]:
         except DockerfileFault as error:
             yield Problem(error.problem.where or build.dockerfile.where, error.problem.what, error.problem.remedy)
             continue
+        yield from _from_needs_no_model(draft, build, read, platform)
         yield from _secrets_are_named(draft, read)
         yield from _stages_fit(draft, build, read)
         yield from _outside_names_are_names(draft, build, read)
@@ -99,10 +103,38 @@ def _builds(draft: Draft) -> list[_Build]:
         for keys in (("base",), ("apps", EACH))
         for each in draft.values(_TARGET, *keys, "target")
     }
+    args_from = {
+        each.location[:-1]: each
+        for keys in (("base",), ("apps", EACH))
+        for each in draft.values(_ARGS_FROM, *keys, "args_from")
+    }
     return [
-        _Build(each, args.get(each.location[:-1], {}), targets.get(each.location[:-1]), each.location[0] == "apps")
+        _Build(
+            each,
+            args.get(each.location[:-1], {}),
+            args_from.get(each.location[:-1]),
+            targets.get(each.location[:-1]),
+            each.location[0] == "apps",
+        )
         for each in found
     ]
+
+
+def _from_needs_no_model(draft: Draft, build: _Build, read: Dockerfile, platform: str) -> Iterator[Problem]:
+    """Images from outside are locked before models are here, and arguments of a model known only then."""
+    if build.args_from is None:
+        return
+    models = [each.value for each in draft.values(_SLUG, "models", EACH, "name")]
+    for name, source in build.args_from.value.items():
+        if source.model not in models:
+            what = f"{name} is to be read from a model {source.model!r}, which is not here"
+            yield Problem(build.args_from.where, what, f"name one of: {', '.join(models)}")
+        if name in build.args:
+            yield Problem(build.args_from.where, f"{name} stands in `args:` too", "give it by one of the two")
+        tried = read_dockerfile(draft.directory, build.dockerfile.value, {**build.args, name: "read-later"}, platform)
+        if tried.outside != read.outside:
+            what = f"{name} decides what {read.name} is made FROM, before any model is read"
+            yield Problem(build.args_from.where, what, "give it by `args:`")
 
 
 def _contexts_are_there(draft: Draft) -> Iterator[Problem]:

@@ -118,9 +118,17 @@ def _place(bundle: VerifiedBundle, file: PayloadFile, directory: Path, journal: 
     if backup is not None:
         path.replace(backup)
         sync_directory(path.parent)
-    with bundle.open_payload(file) as content, atomic_file(path, temporary=temporary) as target:
-        while chunk := content.read(CHUNK_BYTES):
-            target.write(chunk)
+    with bundle.open_payload(file) as content:
+        chunk = content.read(CHUNK_BYTES)
+        with atomic_file(path, _mode(chunk), temporary) as target:
+            while chunk:
+                target.write(chunk)
+                chunk = content.read(CHUNK_BYTES)
+
+
+def _mode(begin: bytes) -> int:
+    """The format keeps no modes: what names its interpreter is a program."""
+    return 0o755 if begin.startswith(b"#!") else 0o644
 
 
 def _missing_parents(path: Path) -> list[Path]:

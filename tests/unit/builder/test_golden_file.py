@@ -113,13 +113,22 @@ def test_a_file_of_another_form_is_a_problem_of_the_recipe(directory: Path, chan
     assert "docs/checks.md" in problem.remedy
 
 
-@pytest.mark.parametrize("content", [None, b"", b"[1]", b"{", b"\xff", b"[" * 100_000])
-def test_a_file_that_is_none_is_a_problem_of_the_recipe(directory: Path, content: bytes | None) -> None:
-    path = directory / "golden.json"
-    path.unlink() if content is None else path.write_bytes(content)
+@pytest.mark.parametrize("content", [b"", b"[1]", b"{", b"\xff", b"[" * 100_000])
+def test_a_file_that_is_none_is_a_problem_of_the_recipe(directory: Path, content: bytes) -> None:
+    (directory / "golden.json").write_bytes(content)
     with pytest.raises(RecipeError) as caught:
         load_recipe(directory)
     assert [problem.where for problem in caught.value.problems] == ["recipe.yaml:9"]
+
+
+def test_a_file_that_is_not_recorded_yet_stops_builds_and_not_the_fetching_of_its_model(directory: Path) -> None:
+    (directory / "golden.json").unlink()
+    recipe = load_recipe(directory)
+    with pytest.raises(RecipeError) as caught:
+        require_recorded_of(recipe, lock_with())
+    (problem,) = caught.value.problems
+    assert (problem.where, problem.what) == ("recipe.yaml:9", "golden.json: nothing was recorded yet")
+    assert "bundler fetch" in problem.remedy
 
 
 def test_as_much_as_an_argument_takes_is_taken(directory: Path) -> None:
@@ -133,12 +142,13 @@ def test_as_much_as_an_argument_takes_is_taken(directory: Path) -> None:
 def test_all_problems_are_told_at_once(directory: Path) -> None:
     more = RECIPE + "  - { name: other, golden: none.json, run: [x] }\n  - { name: ends, run: a }\n"
     (directory / "recipe.yaml").write_text(more)
+    (directory / "none.json").write_text("{")
     write(directory, model="other")
     with pytest.raises(RecipeError) as caught:
         load_recipe(directory)
     told = [str(problem) for problem in caught.value.problems]
     assert told[0] == ("recipe.yaml:9: golden.json: recorded of a model 'other', which is not here (name one of: tiny)")
-    assert told[1].startswith("recipe.yaml:10: none.json: the recorded outputs are not usable: the file cannot be read")
+    assert told[1].startswith("recipe.yaml:10: none.json: ")
     assert told[2].startswith("recipe.yaml:11: the name 'ends' stands in `checks` twice")
 
 

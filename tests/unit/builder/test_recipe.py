@@ -418,7 +418,7 @@ def test_the_nearest_key_is_named(here: Path, wrong: str, right: str) -> None:
 
 
 def test_keys_are_listed_where_none_is_near(here: Path) -> None:
-    assert "dockerfile, tag, context, args, target" in only(here, GOOD + "    zzzzzz: 1\n").remedy
+    assert "dockerfile, tag, context, args, args_from, target" in only(here, GOOD + "    zzzzzz: 1\n").remedy
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Texts in the order of how well they answer."""

@@ -1,0 +1,246 @@
+"""ocr-rag over HTTP: uvicorn as in the image, on a socket in the file system, with every way to a network watched."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from testbed.reference import reference_python
+from testbed.stand_ins import RERANKER, SARASHINA, YOMITOKU
+from testbed.stand_ins import run as run_in_reference
+from tests.support.ocr_rag import Image, copy_of, lay_out
+
+LINES = ["Where can I borrow books?", "The library in Tokyo lends them."]
+_DRAW = (
+    "import json, sys; from testbed.stand_ins.page import draw_page;"
+    "print(draw_page(json.loads(sys.argv[1]), sys.argv[2]).hex())"
+)
+
+
+class OverUnixSocket(http.client.HTTPConnection):
+    """HTTP to a socket in the file system."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost")
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.connect(str(self.path))
+
+
+class Server:
+    """A running service."""
+
+    def __init__(self, image: Image, path: Path, log: Path) -> None:
+        self.image, self.path, self.log = image, path, log
+
+    def ask(self, method: str, path: str, body: bytes | None = None, kind: str = "application/json") -> tuple[int, Any]:
+        connection = OverUnixSocket(self.path)
+        try:
+            with contextlib.suppress(BrokenPipeError):  # it may answer, and close, before all was sent
+                connection.request(method, path, body=body, headers={"Content-Type": kind} if body is not None else {})
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+        finally:
+            connection.close()
+
+    def post(self, path: str, **asked: object) -> tuple[int, Any]:
+        return self.ask("POST", path, json.dumps(asked).encode())
+
+    def upload(self, content: bytes, part: str = "file") -> tuple[int, Any]:
+        line = "----------a-line-between-parts"
+        head = f'--{line}\r\nContent-Disposition: form-data; name="{part}"; filename="page"\r\n\r\n'
+        body = head.encode() + content + f"\r\n--{line}--\r\n".encode()
+        return self.ask("POST", "/ocr", body, f"multipart/form-data; boundary={line}")
+
+
+def uvicorn(image: Image, path: Path, log: Path, **more: str) -> subprocess.Popen[bytes]:
+    command = [str(reference_python()), "-m", "uvicorn", "app:app", "--uds", str(path)]
+    with log.open("wb") as stream:
+        return subprocess.Popen(
+            command, env=image.environment(**more), stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT
+        )
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    """As the build leaves it: the models, the cache of custom code, the exports."""
+    found = lay_out(tmp_path_factory.mktemp("ocr-rag") / "app")
+    for step in ("fill_module_cache", "export_yomitoku_onnx"):
+        done = found.run("-m", f"backend.{step}")
+        assert done.returncode == 0, done.stderr
+    return found
+
+
+@pytest.fixture(scope="module")
+def server(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("server")
+    found = Server(image, folder / "socket", folder / "log")
+    process = uvicorn(image, found.path, found.log, OCR_LITE="1")
+    try:
+        while not found.path.exists() and process.poll() is None:
+            time.sleep(0.1)
+        assert process.poll() is None, found.log.read_text()
+        yield found
+    finally:
+        process.terminate()
+        assert process.wait() == -15 or process.returncode == 0, found.log.read_text()
+
+
+def drawn(kind: str = "PNG") -> bytes:
+    command = [str(reference_python()), "-c", _DRAW, json.dumps(LINES), kind]
+    return bytes.fromhex(run_in_reference(command).strip())
+
+
+def test_the_exports_are_where_the_recipe_says_by_their_commits(image: Image) -> None:
+    exported = {path.name for path in image.exports.iterdir()}
+    assert exported == {f"{image.snapshot(name).name}.onnx" for name in YOMITOKU[:4]}
+
+
+def test_health_tells_models_commits_and_times(server: Server) -> None:
+    status, answer = server.ask("GET", "/health")
+    assert (status, answer["status"]) == (200, "ready")
+    assert (answer["device"], answer["precision"]) in (("cpu", "float32"), ("cuda", "float16"))
+    locked = {each["repo_id"]: each["commit"] for each in json.loads(server.image.lock.read_text())["models"]}
+    told = {each["model"] for each in answer["models"]}
+    lite = YOMITOKU[5]
+    assert told == {f"{name}@{locked[name]}" for name in (SARASHINA, RERANKER, *YOMITOKU[1:4], lite)}
+    assert all(each["seconds"] >= 0 and Path(each["path"]).is_dir() for each in answer["models"])
+    assert answer["seconds"] > 0
+
+
+def test_a_page_is_read(server: Server) -> None:
+    status, answer = server.upload(drawn())
+    assert status == 200
+    assert answer["text"] == "\n\n".join(LINES)
+    assert [word["text"] for word in answer["words"]] == LINES
+    assert (answer["width"], answer["height"]) > (100, 50)
+    assert server.upload(drawn("BMP"))[1] == answer
+
+
+def test_vectors_have_length_one_and_are_those_of_their_texts(server: Server) -> None:
+    status, answer = server.post("/embed", texts=LINES)
+    vectors = np.array(answer["vectors"])
+    assert (status, vectors.shape) == (200, (2, answer["dimension"]))
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    alone = np.array(server.post("/embed", texts=LINES[1:])[1]["vectors"])
+    assert np.allclose(alone[0], vectors[1], atol=1e-4)
+
+
+def test_reranking_and_searching(server: Server) -> None:
+    texts = [*LINES, "A text about something else.", "本"]
+    status, answer = server.post("/rerank", query=LINES[0], texts=texts, top_k=3)
+    scores = [each["score"] for each in answer["results"]]
+    assert (status, len(scores), scores) == (200, 3, sorted(scores, reverse=True))
+    assert all(each["text"] == texts[each["index"]] for each in answer["results"])
+    status, found = server.post("/search", query=LINES[0], texts=texts, top_k=2, candidates=1)
+    assert status == 200
+    (hit,) = found["results"]
+    assert (hit["index"], round(hit["similarity"], 4)) == (0, 1)  # the nearest to a text is the text itself
+    everything = server.post("/search", query=LINES[0], texts=texts)[1]["results"]
+    assert [hit["index"] for hit in everything][:3] == [each["index"] for each in answer["results"]]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "says"),
+    [
+        ("/nowhere", "{}", 404, "Not Found"),
+        ("/embed", "{", 422, "JSON"),
+        ("/embed", "{}", 422, "texts"),
+        ("/embed", '{"texts": []}', 422, "at least 1"),
+        ("/embed", '{"texts": [""]}', 422, "at least 1 character"),
+        ("/embed", '{"texts": [1]}', 422, "string"),
+        ("/embed", '{"texts": ["a"], "normalise": true}', 422, "normalise"),
+        ("/embed", json.dumps({"texts": ["a"] * 257}), 422, "at most 256"),
+        ("/embed", json.dumps({"texts": ["a" * 32_769]}), 422, "at most 32768"),
+        ("/rerank", '{"query": "a", "texts": ["b"], "top_k": 0}', 422, "top_k"),
+        ("/search", '{"query": "a", "texts": ["b"], "candidates": "5"}', 422, "candidates"),
+        ("/search", " " * 20_971_521, 413, "20,971,520 bytes"),
+    ],
+)
+def test_what_cannot_be_answered_is_told_why(server: Server, path: str, body: str, status: int, says: str) -> None:
+    code, answer = server.ask("POST", path, body.encode())
+    assert code == status
+    assert says in json.dumps(answer)
+    assert server.ask("GET", "/health")[0] == 200
+
+
+def test_what_is_no_page_is_told_why(server: Server) -> None:
+    assert server.upload(b"not a picture")[0] == 415
+    assert server.upload(drawn()[:200])[0] == 415
+    assert server.upload(b"")[0] == 415
+    assert server.upload(drawn(), part="page")[0] == 422
+    assert server.upload(bytes(20 * 1024 * 1024))[0] == 413
+    # A header that promises 60,000 x 60,000 pixels in a few bytes.
+    status, answer = server.upload(
+        b"BM"
+        + bytes(8)
+        + (54).to_bytes(4, "little")
+        + (40).to_bytes(4, "little")
+        + (60_000).to_bytes(4, "little") * 2
+        + b"\1\0\x18\0"
+        + bytes(24)
+    )
+    assert (status, "pixels" in answer["detail"]) == (413, True)
+
+
+def test_a_body_of_unknown_length_is_counted(server: Server) -> None:
+    connection = OverUnixSocket(server.path)
+    piece = b" " * 1024 * 1024
+    try:
+        with contextlib.suppress(BrokenPipeError):
+            connection.request("POST", "/embed", body=iter([piece] * 21), headers={"Content-Type": "application/json"})
+        assert connection.getresponse().status == 413
+    finally:
+        connection.close()
+    assert server.ask("GET", "/health")[0] == 200
+
+
+def test_openapi_describes_all_of_it(server: Server) -> None:
+    status, described = server.ask("GET", "/openapi.json")
+    assert status == 200
+    assert set(described["paths"]) == {"/ocr", "/embed", "/rerank", "/search", "/health"}
+    for path in described["paths"].values():
+        for operation in path.values():
+            assert operation["summary"]
+            assert operation["description"]
+            assert operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
+    assert server.ask("GET", "/docs")[0] == 404  # its scripts would come from elsewhere
+
+
+def test_nothing_tried_to_call_out_and_the_log_says_no_hub(server: Server) -> None:
+    assert server.ask("GET", "/health")[0] == 200
+    assert server.image.attempts == ""
+    log = server.log.read_text()
+    assert "all models loaded in" in log
+    assert "huggingface" not in log.lower()
+
+
+def test_a_reranker_of_72_kb_ends_the_start_with_what_to_do(image: Image, tmp_path: Path) -> None:
+    copy = copy_of(image, tmp_path / "app")
+    weights = copy.reranker / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:72_000])
+    process = uvicorn(copy, tmp_path / "socket", tmp_path / "log")
+    assert process.wait() == 3
+    log = (tmp_path / "log").read_text()
+    assert f"error: model at {copy.reranker}: model.safetensors has 72,000 bytes and not the" in log
+    assert "./dev.sh rebuild base" in log
+    assert "Traceback" not in log
+    assert copy.attempts == ""
+
+
+def test_the_selfcheck_reads_every_byte_and_asks_everything(image: Image) -> None:
+    done = image.run("-m", "backend.selfcheck")
+    assert (done.returncode, "all models loaded in" in done.stdout) == (0, True), done.stderr
+    assert image.attempts == ""

@@ -1,0 +1,337 @@
+"""The services of ocr-rag with models of the real architectures: right numbers, and the faults that raise no error.
+
+All of it runs without a network, and every attempt to use one is noted.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bundler.builder.source_policy.lint import lint_paths
+from testbed.reference import reference_python
+from testbed.stand_ins import RERANKER, SARASHINA, YOMITOKU, stand_ins
+from testbed.stand_ins import run as run_in_reference
+from tests.support.ocr_rag import RECIPE, Image, copy_of, lay_out
+
+LINES = ["The library in Tokyo lends books.", "It is open: 8-20 (not on Sundays)!"]
+QUERY, TEXTS = (
+    "テスト",
+    ["ドキュメント1", "ドキュメント2", "The quick brown fox jumps over the lazy dog, again and again."],
+)
+_RECORD = """
+import json, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import record
+texts, pairs = record.sarashina(Path(sys.argv[2])), record.reranker(Path(sys.argv[3]))
+print(json.dumps([{"inputs": record.TEXTS, "outputs": texts}, {"inputs": record.PAIRS, "outputs": pairs}]))
+"""
+
+
+class Golden:
+    """What the recipe's own recorder wrote of a model: inputs, outputs, and the batches that a check makes of them."""
+
+    def __init__(self, recorded: dict[str, Any]) -> None:
+        self.inputs, self.outputs = recorded["inputs"], np.array(recorded["outputs"])
+        self.batches = [*([each] for each in self.inputs), self.inputs]
+
+    def apart(self, batches: list[Any]) -> tuple[float, float]:
+        """How far outputs are from the recorded ones, at most: each input alone, and all in a batch."""
+        *alone, together = batches
+        return tuple(  # type: ignore[return-value]
+            float(np.abs(np.array(found) - self.outputs).max()) for found in ([batch[0] for batch in alone], together)
+        )
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    """The stand-ins as in the image, the cache of custom code filled by the step of the build."""
+    found = lay_out(tmp_path_factory.mktemp("ocr-rag") / "app")
+    done = found.run("-m", "backend.fill_module_cache")
+    assert done.returncode == 0, done.stderr
+    assert "llama_bidirectional_model.py" in done.stdout
+    return found
+
+
+@pytest.fixture(scope="module")
+def golden() -> tuple[Golden, Golden]:
+    """Of the embedding model and of the reranker, by golden/record.py: no line of the service, one input at a time."""
+    folders = [str(RECIPE / "golden"), str(stand_ins() / SARASHINA), str(stand_ins() / RERANKER)]
+    output = run_in_reference([str(reference_python()), "-c", _RECORD, *folders])
+    sarashina, reranker = json.loads(output.splitlines()[-1])
+    return Golden(sarashina), Golden(reranker)
+
+
+def variant(image: Image, root: Path, change: Callable[[Image], object], *, locked: bool = True) -> Image:
+    """A copy that was changed, and locked as it then stood: what a lock cannot see is what the service has to."""
+    copy = copy_of(image, root)
+    change(copy)
+    if locked:
+        copy.write_lock()
+    return copy
+
+
+def change_json(path: Path, **values: object) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def mean_pooling(image: Image) -> None:
+    change_json(
+        image.sarashina / "1_Pooling" / "config.json", pooling_mode_mean_tokens=True, pooling_mode_lasttoken=False
+    )
+
+
+def causal_beside_padding(image: Image) -> None:
+    """As code is that was written for older releases: nothing of the configuration says which way attention looks."""
+    path = image.reranker / "config.json"
+    path.write_text(
+        json.dumps({key: value for key, value in json.loads(path.read_text()).items() if key != "is_causal"})
+    )
+    code = image.reranker / "llama_bidirectional_model.py"
+    older = (
+        code.read_text().replace(", is_causal: bool = False", "").replace("        self.is_causal = is_causal\n", "")
+    )
+    assert older.count("is_causal") == 1  # of the attention kernel
+    code.write_text(older)
+
+
+def half_of(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+VARIANTS: dict[str, Callable[[Image], object]] = {
+    "no modules.json": lambda image: (image.sarashina / "modules.json").unlink(),
+    "mean pooling": mean_pooling,
+    "half the vectors": lambda image: half_of(image.sarashina / "model.safetensors"),
+    "causal beside padding": causal_beside_padding,
+    "causal": lambda image: change_json(image.reranker / "config.json", is_causal=True),
+    "half the reranker": lambda image: half_of(image.reranker / "model.safetensors"),
+}
+
+
+@pytest.fixture(scope="module")
+def results(
+    image: Image, golden: tuple[Golden, Golden], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, Any]]:
+    """All cases by their names, run in one process."""
+    root = tmp_path_factory.mktemp("variants")
+    variants = {name: variant(image, root / name.replace(" ", "-"), change) for name, change in VARIANTS.items()}
+    texts, pairs = (each.batches for each in golden)
+    drawn = run_in_reference(
+        [
+            str(reference_python()),
+            "-c",
+            "import base64, json, sys; from testbed.stand_ins.page import draw_page;"
+            "print(base64.b64encode(draw_page(json.loads(sys.argv[1]))).decode())",
+            json.dumps(LINES),
+        ]
+    ).strip()
+
+    def sarashina(of: Image, **more: object) -> dict[str, object]:
+        return {"do": "embed", "directory": str(of.sarashina), "lock": str(of.lock), "batches": texts, **more}
+
+    def reranker(of: Image, **more: object) -> dict[str, object]:
+        return {"do": "score", "directory": str(of.reranker), "lock": str(of.lock), "batches": pairs, **more}
+
+    def ocr(**more: object) -> dict[str, object]:
+        return {"do": "read", "cache": str(image.yomitoku), "lock": str(image.lock), "page": drawn, **more}
+
+    cases = {
+        "vectors": sarashina(image),
+        "vectors, padded left": sarashina(image, side="left"),
+        "vectors, padded right": sarashina(image, side="right"),
+        "vectors from nowhere": {**sarashina(image), "directory": "/app/nowhere/sarashina"},
+        "vectors from a relative path": {**sarashina(image), "directory": "models/sarashina"},
+        "scores": reranker(image),
+        "scores, padded right": reranker(image, side="right"),
+        "scores from nowhere": {**reranker(image), "directory": "/app/nowhere/reranker"},
+        "rerank_simple": {"do": "rerank_simple", "query": QUERY, "texts": TEXTS, "top_k": 2},
+        "page": ocr(),
+        "page without an export": ocr(lite=True),
+        "pages from nowhere": {**ocr(), "cache": "/app/nowhere/yomitoku"},
+        "settled": {"do": "settled"},
+        **{
+            name: sarashina(of) if name in ("no modules.json", "mean pooling", "half the vectors") else reranker(of)
+            for name, of in variants.items()
+        },
+        "no modules.json, unasked": {
+            "do": "embed_unasked",
+            "directory": str(variants["no modules.json"].sarashina),
+            "batches": texts,
+        },
+        "causal beside padding, unasked": {
+            "do": "score_unasked",
+            "directory": str(variants["causal beside padding"].reranker),
+            "batches": pairs,
+        },
+    }
+    done = subprocess.run(
+        [str(reference_python()), "-m", "tests.support.ocr_rag_cases"],
+        env=with_tests(image.environment()),
+        input=json.dumps(list(cases.values())),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return dict(zip(cases, json.loads(done.stdout.splitlines()[-1]), strict=True))
+
+
+def with_tests(variables: dict[str, str]) -> dict[str, str]:
+    return {**variables, "PYTHONPATH": os.pathsep.join([variables["PYTHONPATH"], str(RECIPE.parents[1])])}
+
+
+# -- the numbers
+
+
+@pytest.mark.parametrize("name", ["vectors", "vectors, padded left", "vectors, padded right"])
+def test_vectors_are_those_of_the_reference_alone_and_padded(
+    results: dict[str, Any], golden: tuple[Golden, Golden], name: str
+) -> None:
+    assert max(golden[0].apart(results[name]["gave"])) < 1e-4
+    assert np.abs(np.diff(golden[0].outputs, axis=0)).max(axis=1).min() > 0.1  # the texts are told apart
+
+
+@pytest.mark.parametrize("name", ["scores", "scores, padded right"])
+def test_scores_are_those_of_the_reference_alone_and_padded(
+    results: dict[str, Any], golden: tuple[Golden, Golden], name: str
+) -> None:
+    assert max(golden[1].apart(results[name]["gave"])) < 1e-3
+    assert len(set(golden[1].outputs.round(3))) == len(golden[1].outputs)
+
+
+def test_the_recorder_takes_nothing_from_the_service() -> None:
+    tree = ast.parse((RECIPE / "golden" / "record.py").read_text("utf-8"))
+    modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    modules |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+    tops = {str(name).partition(".")[0] for name in modules}
+    assert {"torch", "transformers"} <= tops
+    assert not {"backend", "app", "sentence_transformers"} & tops
+
+
+def test_rerank_simple_gives_the_best_first(results: dict[str, Any]) -> None:
+    gave = results["rerank_simple"]["gave"]
+    best = sorted(range(len(TEXTS)), key=lambda number: -gave["scores"][number])[:2]
+    assert [each[:2] for each in gave["results"]] == [[number, TEXTS[number]] for number in best]
+    assert gave["results"][0][2] > gave["results"][1][2]
+    assert gave["same"], "two that ask at once get one model"
+
+
+def test_the_prompt_is_the_trained_one_and_the_precision_that_of_the_device(results: dict[str, Any]) -> None:
+    assert results["settled"]["gave"] == {
+        "prompt": "question:Q \n \n passage:P",
+        "cpu": "torch.float32",
+        "cuda": "torch.float16",
+    }
+    assert results["rerank_simple"]["gave"]["dtype"] == "torch.float32"  # the weights are bfloat16
+
+
+def test_a_page_is_read_from_absolute_paths(results: dict[str, Any], image: Image) -> None:
+    gave = results["page"]["gave"]
+    assert gave["lines"] == gave["again"] == LINES
+    assert gave["asked"] == str(image.snapshot(YOMITOKU[0]))
+    assert sorted(gave["from"]) == sorted(str(image.snapshot(name)) for name in YOMITOKU[:4])
+    (left, top), *_ = gave["points"][1]
+    assert left >= 12
+    assert top >= 32
+
+
+# -- what is wrong is an error, not an answer
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "says"),
+    [
+        ("vectors from nowhere", "ModelError", "/app/nowhere/sarashina: no such directory"),
+        ("vectors from a relative path", "EmbeddingModelError", "models/sarashina: not an absolute path"),
+        ("scores from nowhere", "ModelError", "/app/nowhere/reranker: no such directory"),
+        ("pages from nowhere", "OcrModelError", "/app/nowhere/yomitoku/models--KotaroKinoshita"),
+        ("page without an export", "OcrModelError", "the build made no ONNX export"),
+        ("no modules.json", "EmbeddingModelError", "the lock itself lacks modules.json"),
+        ("mean pooling", "EmbeddingModelError", "with pooling mean, not the last token's"),
+        ("half the vectors", "EmbeddingModelError", "does not load: "),
+        ("half the reranker", "RerankerModelError", "does not load: "),
+        ("causal", "RerankerModelError", "its attention is causal without padding"),
+        ("causal beside padding", "RerankerModelError", "its attention is causal in batches that are padded on the"),
+    ],
+)
+def test_a_fault_is_named(results: dict[str, Any], name: str, kind: str, says: str) -> None:
+    assert results[name].get("kind") == kind, results[name]
+    assert says in results[name]["error"]
+    assert "./dev.sh rebuild base" in results[name]["error"]
+
+
+def test_golden_outputs_catch_mean_pooling(results: dict[str, Any], golden: tuple[Golden, Golden]) -> None:
+    """The library loads the directory without ``modules.json``, and gives vectors of the right dimension."""
+    gave = results["no modules.json, unasked"]["gave"]
+    assert np.array(gave[-1]).shape == golden[0].outputs.shape
+    assert min(golden[0].apart(gave)) > 0.1
+
+
+def test_golden_outputs_catch_attention_that_is_causal_on_padded_batches_alone(
+    results: dict[str, Any], golden: tuple[Golden, Golden]
+) -> None:
+    alone, together = golden[1].apart(results["causal beside padding, unasked"]["gave"])
+    assert alone < 1e-3
+    assert together > 0.05
+
+
+# -- no network
+
+
+def test_nothing_tried_to_call_out(results: dict[str, Any], image: Image) -> None:
+    assert results
+    assert image.attempts == ""
+
+
+FALLBACK = """
+    MODEL_NAME = "sbintuitions/sarashina-embedding-v1-1b"
+
+    @classmethod
+    def load(cls, directory: Path, locked: LockedModel) -> SarashinaEmbedding:
+        model_path = str(directory)
+        if not directory.is_dir():
+            model_path = cls.MODEL_NAME
+        return cls(SentenceTransformer(model_path), Loaded("", "", model_path, 0))
+"""
+
+
+@pytest.fixture(scope="module")
+def fallen_back(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The recipe with the way to the Hub put back that it once had."""
+    recipe = tmp_path_factory.mktemp("fallback") / "recipe"
+    shutil.copytree(RECIPE, recipe)
+    path = recipe / "backend" / "services" / "embedding" / "sarashina.py"
+    head, _, rest = path.read_text().partition("    @classmethod\n")
+    path.write_text(head + FALLBACK + "\n    def embed" + rest.partition("    def embed")[2])
+    return recipe
+
+
+def test_the_linter_finds_the_fallback(fallen_back: Path) -> None:
+    def found(recipe: Path) -> set[str]:
+        return {each.rule for each in lint_paths([recipe]).findings if each.file.endswith("sarashina.py")}
+
+    assert found(RECIPE) == set()
+    assert {"fallback", "no-local-only"} <= found(fallen_back)
+
+
+def test_the_tripwire_sees_the_fallback(fallen_back: Path, image: Image, tmp_path: Path) -> None:
+    """With the offline variables of the image taken away, it asks the Hub; in the image it ends without a word of what to do."""
+    copy = variant(image, tmp_path / "app", lambda copy: shutil.rmtree(copy.sarashina), locked=False)
+    variables = copy.environment(HF_HUB_OFFLINE="0")
+    variables["PYTHONPATH"] = os.pathsep.join([str(copy.root / "tripwire"), str(fallen_back), variables["PYTHONPATH"]])
+    command = [str(reference_python()), "-m", "backend.embed", '[["a"]]']
+    done = subprocess.run(command, env=variables, cwd="/", capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "huggingface.co" in copy.attempts
+    assert "./dev.sh rebuild base" not in done.stderr

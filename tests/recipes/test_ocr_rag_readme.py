@@ -1,0 +1,27 @@
+"""The table of rows, checks and conditions in the README of ocr-rag names tests that exist, and leaves no row out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TABLES = (ROOT / "recipes" / "ocr-rag" / "README.md").read_text("utf-8").partition("## What must hold")[2]
+FILES = {
+    name: ROOT / "tests" / "recipes" / f"test_ocr_rag_{name}.py"
+    for name in ("build", "fetch", "recipe", "models", "files")
+}
+_NAMED = re.compile(r"\b(build|fetch|recipe|models|files): ((?:`[a-z0-9_…]+`(?:, )?)+)")
+
+
+def test_each_test_that_is_named_is_there() -> None:
+    named = [(file, test) for file, tests in _NAMED.findall(TABLES) for test in re.findall(r"`([a-z0-9_…]+)`", tests)]
+    assert len(named) > 20
+    for file, test in named:
+        whole = test if test.endswith("…") else f"{test}("  # "…" stands for the rest of a long name
+        assert f"def test_{whole.rstrip('…')}" in FILES[file].read_text("utf-8"), test
+
+
+def test_no_row_is_left_out() -> None:
+    rows = re.findall(r"^\| (\d+) \|", TABLES, re.MULTILINE)
+    assert rows == [str(number) for number in range(1, 12)]

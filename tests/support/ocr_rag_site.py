@@ -1,0 +1,235 @@
+"""The recipe ocr-rag, built and installed with models of the same architectures in the place of the real ones.
+
+What differs from the recipe as it stands is listed here and nowhere else: ``RECIPE_CHANGES``, ``BUILD_ARGUMENTS`` and the
+wheelhouse. Its Dockerfiles, its application and everything that travels are taken unchanged.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo_steps.hosts import loader_python
+from testbed import stand_ins
+from testbed.debian import TRIXIE_PACKAGES, rootfs, unpack
+from testbed.engines import RunningEngine
+from testbed.hub import Hub
+from testbed.images import busybox_image
+from testbed.netns import Network
+from testbed.services import services_rootfs
+from testbed.wheelhouse import wheelhouse
+
+RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "ocr-rag"
+BASE, APP = "ocr-rag:base", "ocr-rag:1.0.0"
+KIT = "ocr-rag-1.0.0-linux-amd64"
+CONTAINER = "ocr-rag-app-dev"
+RERANKER = "/app/reranker_models/llama-nv-reranker"
+TORCH, TRANSFORMERS = "2.13.0", "5.24.0"
+LICENCES = (
+    *("--accept-licence", "sarahina-non-commercial-license"),
+    *("--accept-licence", "nvidia-open-model-license"),
+    *("--accept-licence", "cc-by-nc-sa-4.0"),
+)
+#: Where the images come from, how large the stand-ins are not, and how fast a busy host is not.
+RECIPE_CHANGES = (
+    ("from: registry", "from: engine", 4),
+    ("    min_size: 4GB                     # fp32; recipe.lock has the exact bytes\n", "", 1),
+    ("    min_size: 2GB                     # 1.24 G parameters in bf16\n", "", 1),
+    ("load_budget: 10s", "load_budget: 20m", 2),
+    ("within: 3m", "within: 20m", 3),
+    ("within: 2m", "within: 20m", 1),
+)
+_OS = "ocr-rag-test/debian:bookworm"
+#: The OS image, the kind of PyTorch, and YomiToku's stand-in, which needs no OpenCV.
+BUILD_ARGUMENTS = {"BASE": _OS, "VARIANT": "cpu", "YOMITOKU_LIBRARIES": ""}
+_REAL_BESIDE = {"postgres:16": "postgres", "redis:7": "redis-server"}
+_STUBS = ("minio/minio:RELEASE.2024-12-18T13-15-44Z", "milvusdb/milvus:v2.5.4")
+BESIDE = (*_REAL_BESIDE, *_STUBS)
+
+
+@dataclass(frozen=True)
+class OcrRagSite:
+    """A connected host with the recipe below ``root``; ``hub`` has its repositories under their real names."""
+
+    root: Path
+    engine: RunningEngine
+    hub: Hub
+
+    @property
+    def recipe(self) -> Path:
+        """The copy of the recipe."""
+        return self.root / "ocr-rag"
+
+    @property
+    def kit(self) -> Path:
+        """Where the build puts the kit."""
+        return self.root / "kits" / KIT
+
+    def bundler(self, *arguments: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """``bundler ARGUMENTS`` in a process of its own; the caller looks at the exit code."""
+        argv = [sys.executable, "-m", "bundler", *map(str, arguments)]
+        return _run(argv, {**self.environment(), "PYTHONPATH": str(RECIPE.parents[1])}, cwd or self.root)
+
+    def environment(self) -> dict[str, str]:
+        """This host's: its engine, its cache."""
+        env = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "DOCKER_"))}
+        env |= self.engine.environment()
+        return {**env, "DOCKER_HOST": self.engine.base_url, "XDG_CACHE_HOME": str(self.root / "cache")}
+
+    def fetch(self, *options: str, recipe: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """``bundler fetch`` of the recipe, with its licences accepted."""
+        arguments = ("--build-arg", f"BASE={_OS}", *LICENCES, "--endpoint", self.hub.endpoint, "--progress", "lines")
+        return self.bundler("fetch", recipe or self.recipe, *arguments, *options)
+
+    def build(self, *options: str) -> subprocess.CompletedProcess[str]:
+        """``bundler build`` of the recipe, as README.md says and with what differs here."""
+        arguments = [word for name, value in BUILD_ARGUMENTS.items() for word in ("--build-arg", f"{name}={value}")]
+        arguments += [
+            *LICENCES,
+            "--wheelhouse",
+            str(wheels(self.root)),
+            "--endpoint",
+            self.hub.endpoint,
+            "--output",
+            "kits",
+        ]
+        return self.bundler("build", self.recipe, *arguments, "--progress", "lines", *options)
+
+    def record(self) -> None:
+        """The golden outputs of the models that were fetched, by the recipe's own program."""
+        fetched = self.fetch("--json")
+        assert fetched.returncode == 0, fetched.stderr
+        argv = [str(stand_ins.reference_python()), "golden/record.py"]
+        env = {**stand_ins.environment(), "HF_MODULES_CACHE": str(self.root / "modules")}
+        done = subprocess.run(
+            argv, input=fetched.stdout, env=env, cwd=self.recipe, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+
+@contextlib.contextmanager
+def ocr_rag_site(root: Path, engine: RunningEngine) -> Iterator[OcrRagSite]:
+    """A connected host that was never asked for anything: images to start from, the recipe without a lock, the Hub."""
+    copy_recipe(root / "ocr-rag")
+    _import(engine, rootfs("bookworm", ("ca-certificates", "python3-venv")).path, _OS)
+    for tag, program in _REAL_BESIDE.items():
+        _import(engine, services_rootfs().path, tag, f'CMD ["{program}"]')
+    for tag in _STUBS:
+        busybox_image(engine, tag)
+    with Hub(stand_ins.hub_repos()) as hub:
+        try:
+            yield OcrRagSite(root, engine, hub)
+        finally:
+            engine.docker("rmi", "--force", _OS, *BESIDE)
+
+
+def copy_recipe(target: Path) -> None:
+    """The recipe with what differs here, and nothing that was written beside it."""
+    left_out = shutil.ignore_patterns("__pycache__", "recipe.lock", "*.json", "kits")
+    shutil.copytree(RECIPE, target, ignore=left_out)
+    text = (target / "recipe.yaml").read_text("utf-8")
+    for old, new, count in RECIPE_CHANGES:
+        assert text.count(old) == count, old
+        text = text.replace(old, new)
+    (target / "recipe.yaml").write_text(text, "utf-8")
+
+
+def wheels(root: Path) -> Path:
+    """A directory with all wheels that the base asks for; 300 MB are downloaded the first time."""
+    lines = (RECIPE / "requirements.txt").read_text("utf-8").splitlines()
+    wanted = [line.partition("#")[0].strip() for line in lines]
+    wanted = [*filter(None, wanted), f"torch=={TORCH}", f"transformers=={TRANSFORMERS}"]
+    found = root / "wheels"
+    if not found.is_dir():
+        found.mkdir()
+        for wheel in (*wheelhouse(wanted).iterdir(), stand_ins.yomitoku_wheel()):
+            shutil.copyfile(wheel, found / wheel.name)
+    return found
+
+
+def _import(engine: RunningEngine, tar: Path, tag: str, *changes: str) -> None:
+    path = "ENV PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    options = [option for change in (path, *changes) for option in ("--change", change)]
+    engine.docker("import", *options, str(tar), tag)
+
+
+@dataclass(frozen=True)
+class InstalledSite:
+    """A host without a network, with the kit on a medium; what is typed there is typed below ``root``."""
+
+    root: Path
+    network: Network
+    engine: RunningEngine
+    kit: Path
+
+    @property
+    def files(self) -> Path:
+        """Where the payload was placed."""
+        return self.root / "files"
+
+    def environment(self) -> dict[str, str]:
+        """Nothing of the connected host: its own engine and client, with Compose, and a loader that knows its state."""
+        path = f"{self.root / 'bin'}:{self.engine.run_dir / 'bin'}:/usr/sbin:/usr/bin:/sbin:/bin"
+        return {
+            **{"PATH": path, "LANG": "C.UTF-8", "HOME": str(self.root), "DOCKER_HOST": self.engine.base_url},
+            **{"BUNDLER": str(self.root / "bin" / "bundler"), "START_LIMIT_S": "1200"},
+        }
+
+    def run(self, *argv: str | Path, timeout_s: float = 3600) -> subprocess.CompletedProcess[str]:
+        """A command there, in the directory of the payload files; the caller looks at the exit code."""
+        return _run(self.network.inside(list(map(str, argv))), self.environment(), self.files, timeout_s)
+
+    def shell(self, line: str) -> subprocess.CompletedProcess[str]:
+        """A line as a person types it there."""
+        return self.run("bash", "-c", line)
+
+    def docker(self, *arguments: str) -> str:
+        """The engine's client there; its output."""
+        done = self.run("docker", *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def loader(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        """``python3 bundler.pyz ARGUMENTS``, of the kit."""
+        return self.run(self.root / "bin" / "bundler", *arguments)
+
+
+def isolated_site(root: Path, network: Network, engine: RunningEngine, kit: Path) -> InstalledSite:
+    """The host before anything was installed."""
+    (root / "bin").mkdir(parents=True)
+    (root / "files").mkdir()
+    compose = unpack("trixie", TRIXIE_PACKAGES).path / "usr/libexec/docker/cli-plugins/docker-compose"
+    (root / "bin" / "docker-compose").symlink_to(compose)
+    loader = root / "bin" / "bundler"
+    # State of its own, so that hosts of several tests do not mix: the words stand behind whatever is typed.
+    loader.write_text(f'#!/bin/sh\nexec {loader_python()} {kit}/bundler.pyz "$@" --state-dir {root}/state\n')
+    loader.chmod(0o755)
+    return InstalledSite(root, network, engine, kit)
+
+
+def checks_of(kit: Path) -> dict[str, dict[str, object]]:
+    """What the rehearsal found, by the checks' names."""
+    document = json.loads((kit / "papers" / "checks.json").read_text("utf-8"))
+    return {check["name"]: check for check in document["checks"]}
+
+
+def instructions_of(dockerfile: Path) -> list[str]:
+    """The steps of the last stage that leave something in an image's history, each on one line."""
+    text = re.sub(r"\\\n", " ", re.sub(r"(?m)^\s*#.*\n", "", dockerfile.read_text("utf-8")))
+    last = re.split(r"(?m)^FROM .*$", text)[-1]
+    lines = [" ".join(line.split()) for line in last.splitlines() if line.strip()]
+    return [line for line in lines if not line.startswith("ARG ")]
+
+
+def _run(argv: list[str], env: dict[str, str], cwd: Path, timeout_s: float = 3600) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        argv, env=env, cwd=cwd, capture_output=True, text=True, timeout=timeout_s, check=False, stdin=subprocess.DEVNULL
+    )
