@@ -38,8 +38,11 @@ NEEDS_ENGINE = frozenset((*ENGINES, "any_engine", "start_engine", "isolated_host
 
 
 def pytest_configure() -> None:
-    """One seed for all workers of a run, which inherit it: a new one each time unless BUNDLER_TEST_SEED says which."""
+    """What all workers of a run inherit: one seed, a new one each time unless BUNDLER_TEST_SEED says which; one thread."""
     os.environ.setdefault("BUNDLER_TEST_SEED", str(random.SystemRandom().randrange(1 << 32)))
+    # numpy and torch let threads wait for each other at every product of matrices; on cores that others use too, each of
+    # these waits lasts until the other thread has its turn again, which makes seconds into minutes.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.hookimpl(wrapper=True)

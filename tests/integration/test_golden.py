@@ -80,7 +80,8 @@ def around(model: Path) -> RunSpec:
         "/app/broken": BROKEN.parent,
         "/opt/libraries": site_packages(LIBRARIES, "3.11"),
     }
-    return RunSpec((), 300.0, env={"PYTHONPATH": "/opt/libraries:/app", "PYTHONDONTWRITEBYTECODE": "1"}, mounts=mounts)
+    variables = {"PYTHONPATH": "/opt/libraries:/app", "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+    return RunSpec((), 300.0, env=variables, mounts=mounts)
 
 
 def broken(defect: str) -> tuple[str, ...]:
