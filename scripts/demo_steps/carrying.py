@@ -36,14 +36,16 @@ class Built:
     model_size: int
 
 
-def build(stage: Stage, host: ConnectedHost, folder: Path, endpoint: str | None, base: str | None) -> Built:
-    """``bundler build quickstart`` on a copy of the recipe, so that its lock is not written into the checkout."""
+def build(
+    stage: Stage, host: ConnectedHost, folder: Path, endpoint: str | None, base: str | None, original: Path = RECIPE
+) -> Built:
+    """``bundler build`` on a copy of a recipe, so that its lock is not written into the checkout."""
     with stage.step("bundler build") as step:
-        recipe = folder / "quickstart"
+        recipe = folder / original.name
         shutil.rmtree(recipe, ignore_errors=True)
         # A lock pins what the real Hub and a registry serve; the embedded ones have commits of their own.
         left_out = ["__pycache__", "recipe.lock"] if endpoint else ["__pycache__"]
-        shutil.copytree(RECIPE, recipe, ignore=shutil.ignore_patterns(*left_out))
+        shutil.copytree(original, recipe, ignore=shutil.ignore_patterns(*left_out))
         kits = folder / "kits"
         shutil.rmtree(kits, ignore_errors=True)
         argv = ["bundler", "build", recipe.name, "--output", kits.name, "--progress", "lines"]

@@ -53,7 +53,7 @@ class Library:
         self._embedder = embedder
         self._lock = Lock()
         self._pages: dict[str, Page] = {}
-        self._waiting: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._waiting: queue.PriorityQueue[tuple[bool, int, str]] = queue.PriorityQueue()
 
     @classmethod
     def load(cls, settings: Settings) -> Library:
@@ -64,8 +64,11 @@ class Library:
         """Read what was added and what will be, until the process ends."""
         Thread(target=self._work, name="reader", daemon=True).start()
 
-    def add(self, name: str, content: bytes) -> Page:
-        """Take a page in, to be read soon. Raises PictureError for what is no page, and where there is no room."""
+    def add(self, name: str, content: bytes, *, later: bool = False) -> Page:
+        """Take a page in, to be read soon, or ``later`` than those that somebody waits for.
+
+        Raises PictureError for what is no page, and where there is no room.
+        """
         if len(content) > MAX_BYTES:
             raise PictureError(f"the picture is larger than {MAX_BYTES} bytes", 413)
         picture = decode(content)
@@ -74,16 +77,18 @@ class Library:
                 raise PictureError(f"{MAX_PAGES} pages are the most that are kept: a new start begins anew", 409)
             if sum(page.unread for page in self._pages.values()) >= MAX_WAITING:
                 raise PictureError(f"{MAX_WAITING} pages are waiting to be read: try again later", 429)
-            page = Page(f"p{len(self._pages) + 1}", _shown(name), picture)
+            number = len(self._pages) + 1
+            page = Page(f"p{number}", _shown(name), picture)
             self._pages[page.id] = page
-        self._waiting.put(page.id)
+        self._waiting.put((later, number, page.id))
         return page
 
     def read_next(self) -> Page:
         """Read the page that waits longest; waits for one where there is none."""
-        return self._read(self._change(self._waiting.get(), state="reading"))
+        return self._read(self._waiting.get()[-1])
 
-    def _read(self, page: Page) -> Page:
+    def _read(self, id: str) -> Page:
+        page = self._change(id, state="reading")
         begun = time.monotonic()
         lines = self._reader.read(page.picture.pixels, lambda done, found: self._note(page.id, done=done, found=found))
         read = time.monotonic()
@@ -114,9 +119,9 @@ class Library:
 
     def _work(self) -> None:
         while True:
-            id = self._waiting.get()
+            id = self._waiting.get()[-1]
             try:
-                self._read(self._change(id, state="reading"))
+                self._read(id)
             except Exception as error:  # noqa: BLE001 - one page that a library stumbles over must not end the others
                 print(f"{id} could not be read: {error!r}", file=sys.stderr, flush=True)
                 self._change(id, state="failed")

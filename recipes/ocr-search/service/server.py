@@ -75,6 +75,11 @@ class Handler(BaseHTTPRequestHandler):
         """``/pages?name=NAME`` with a picture, ``/search`` with a question."""
         self._answer(self._post)
 
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """What went wrong alone: a page that waits asks twice a second how far it is."""
+        if int(code) >= 400:
+            super().log_request(code, size)
+
     def _answer(self, request: Callable[[], None]) -> None:
         try:
             request()
@@ -182,7 +187,7 @@ def main() -> int:
     settings = Settings.from_environment()
     library = Library.load(settings)
     for path in shipped(settings.pages_dir):
-        library.add(path.name, path.read_bytes())
+        library.add(path.name, path.read_bytes(), later=True)
     library.start()
     with Server((settings.host, settings.port), library) as server:
         for number in (signal.SIGTERM, signal.SIGINT):
