@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
-#: A host has no font without the last one, and Chromium then draws boxes in the place of letters.
-PACKAGES = ("chromium", "chromium-driver", "fonts-dejavu-core")
 _FLAGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"),
     *("--no-first-run", "--disable-quic", "--disable-background-networking", "--disable-component-update"),

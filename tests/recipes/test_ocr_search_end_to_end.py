@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from bundler.builder.source_policy.lint import lint_paths
+from demo_steps.hosts import loader_python
 from demo_steps.sources import ROOT
 from testbed import debian, weights
-from testbed.browser import PACKAGES
+from testbed.browser_packages import PACKAGES
 from tests.support.ocr_search_site import APP, LOCKED_UP, RECIPE, Site, ocr_search_site
 from tests.support.ocr_search_visit import NARROW, WIDE
 
@@ -42,9 +43,17 @@ def address(site: Site) -> Iterator[str]:
         site.docker("rm", "--force", "served")
 
 
+_ASK = """
+import sys, urllib.request
+body = sys.argv[2].encode() if sys.argv[2:] else None
+with urllib.request.urlopen(urllib.request.Request(sys.argv[1], body), timeout=120) as answer:
+    print(answer.read().decode())
+"""
+
+
 def ask(site: Site, url: str, body: object = None) -> Any:
-    data = [] if body is None else ["--data", json.dumps(body)]
-    done = site.run("curl", "--silent", "--show-error", "--max-time", "120", *data, url)
+    data = [] if body is None else [json.dumps(body)]
+    done = site.run(loader_python(), "-c", _ASK, url, *data)
     assert done.returncode == 0, done.stderr + site.docker("logs", "served")
     return json.loads(done.stdout)
 
@@ -73,11 +82,8 @@ def test_every_model_is_in_the_base_image_at_its_path_and_no_other(site: Site) -
     config = json.loads(site.docker("image", "inspect", APP))[0]["Config"]
     assert config["User"] == "10001:10001"
     assert config["Labels"]["ppocr.model"].partition("@")[0] == weights.PPOCR.repo_id
-    assert site.run(*_loader(), "audit", ".", "--state-dir", str(site.isolated.state)).returncode == 0
-
-
-def _loader() -> tuple[str, str]:
-    return "python3", "bundler.pyz"
+    audit = site.run(loader_python(), "bundler.pyz", "audit", ".", "--state-dir", str(site.isolated.state))
+    assert audit.returncode == 0, audit.stdout + audit.stderr
 
 
 def test_a_hidden_model_is_an_error_and_nothing_is_downloaded(site: Site) -> None:
@@ -100,7 +106,7 @@ def test_recall_in_the_container(site: Site) -> None:
 def test_it_is_asked_over_http(site: Site, address: str) -> None:
     deadline = time.monotonic() + 400
     while True:  # the first page that it reads is the bakery's
-        done = site.run("curl", "--silent", "--max-time", "60", f"{address}/health")
+        done = site.run(loader_python(), "-c", _ASK, f"{address}/health")
         if done.returncode == 0 and json.loads(done.stdout)["unread"] < 10:
             break
         assert time.monotonic() < deadline, site.docker("logs", "served")

@@ -116,7 +116,7 @@ def asked_hosts(browser: Chrome) -> list[str]:
     messages = (json.loads(entry["message"])["message"] for entry in browser.get_log("performance"))
     sent = (message for message in messages if message["method"] == "Network.requestWillBeSent")
     addresses = (urlsplit(message["params"]["request"]["url"]) for message in sent)
-    return sorted({address.netloc for address in addresses if address.scheme != "data"})
+    return sorted({address.netloc for address in addresses if address.scheme not in {"chrome", "data"}})
 
 
 def press(browser: Chrome, *keys: str) -> None:

@@ -10,8 +10,12 @@ import pytest
 from huggingface_hub import HfApi, snapshot_download
 from safetensors import safe_open
 
+from bundler.builder.recipe_file import load_recipe
+from bundler.builder.recipe_models import UrlsSource
 from testbed import weights
 from testbed.hub import Hub, HubRepo
+
+RECIPE = Path(__file__).parents[3] / "recipes" / "ocr-search"
 
 
 @pytest.fixture(scope="module")
@@ -60,5 +64,5 @@ def test_the_models_of_rapidocr_are_those_that_the_recipe_names_by_their_digests
     assert isinstance(source, UrlsSource)
     folder = weights.ppocr()
     assert {file.path: hashlib.sha256((folder / file.path).read_bytes()).hexdigest() for file in source.urls} == {
-        file.path: file.sha256.hex for file in source.urls
+        file.path: file.sha256 for file in source.urls
     }

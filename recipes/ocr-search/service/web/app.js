@@ -68,7 +68,7 @@ async function watch() {
       const left = pages.filter(unread);
       const finished = pages.filter(page => !unread(page) && before[page.id] !== undefined && before[page.id] !== page.state);
       for (const page of finished) if (shown?.id === page.id) await show(page.id, shown.hit);
-      if (finished.length) say(`${finished.map(page => `${page.name}: ${stateOf(page)}`).join(", ")}. ${left.length} left to read.`);
+      if (finished.length) say(`${finished.map(page => `${page.name}: ${stateOf(page)}`).join(", ")}. Left to read: ${left.length}.`);
       if (!left.length) return;
       await new Promise(done => setTimeout(done, POLL_MS));
     }
@@ -111,7 +111,11 @@ function mark() {
 
 function listHits(hits) {
   $("hits").replaceChildren(...hits.map((hit, number) => {
-    const button = element("button", { type: "button", onclick: trying(() => show(hit.page, hit)) }, `${number + 1}. ${hit.text}`);
+    const look = trying(async () => {
+      await show(hit.page, hit);
+      $("page-title").scrollIntoView({ block: "nearest" }); // on a narrow screen it stands below the answers
+    });
+    const button = element("button", { type: "button", onclick: look }, `${number + 1}. ${hit.text}`);
     button.hit = hit;
     const meter = element("meter", { min: 0, max: 1, value: Math.max(0, hit.score), ariaLabel: "score" });
     button.append(element("small", {}, meter, ` ${hit.score.toFixed(3)} (by vector ${hit.cosine.toFixed(3)}), ${hit.name}`));
@@ -125,8 +129,8 @@ $("ask").addEventListener("submit", trying(async () => {
   const found = await request("search", { method: "POST", body: JSON.stringify({ query, top_k: 5 }) });
   listHits(found.hits);
   if (found.hits.length) await show(found.hits[0].page, found.hits[0]);
-  const later = found.unread ? ` ${found.unread} pages are not read yet.` : "";
-  say(found.hits.length ? `${found.hits.length} places, the best on ${found.hits[0].name}.${later}` : `Nothing was read yet.${later}`);
+  const later = found.unread ? ` Not read yet: ${found.unread}.` : "";
+  say(found.hits.length ? `Found ${found.hits.length}, the best on ${found.hits[0].name}.${later}` : `Nothing was read yet.${later}`);
 }));
 
 $("upload").addEventListener("submit", trying(async () => {
