@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import subprocess
 from collections.abc import Iterator
@@ -57,7 +58,9 @@ def ocr_search_site(folder: Path) -> Iterator[Site]:
     stage = Stage(folder / "logs")
     repos = [HubRepo(carrier.repo_id, weights.repository(carrier)) for carrier in (weights.MINILM, weights.PPOCR)]
     with contextlib.ExitStack() as stack:
-        connected = stack.enter_context(connected_host(stage))
+        found = stack.enter_context(connected_host(stage))
+        # A cache of its own: whatever else builds on this host at the same time, neither waits for the other.
+        connected = dataclasses.replace(found, env={**found.env, "XDG_CACHE_HOME": str(folder / "cache")})
         hub = stack.enter_context(Hub(repos))
         base = stack.enter_context(embedded_base(stage, connected, online=False))
         built = carrying.build(stage, connected, folder, hub.endpoint, base, RECIPE)

@@ -100,11 +100,12 @@ class Handler(BaseHTTPRequestHandler):
             self._get_page(path)
 
     def _get_page(self, path: str) -> None:
-        _, first, id, *rest = [*path.split("/"), "", ""][: max(3, path.count("/") + 1)]
+        first, _, rest = path.lstrip("/").partition("/")
+        id, _, part = rest.partition("/")
         page = self.server.library.page(id) if first == "pages" else None
-        if page is None or rest not in ([], ["image"]):
+        if page is None or part not in {"", "image"}:
             raise RequestError(f"nothing at {self.path}", 404)
-        if rest:
+        if part:
             self._send(200, page.picture.content, page.picture.media_type)
         else:
             self._send_json(200, page_answer(page))
