@@ -119,12 +119,12 @@ def test_recall_and_times_are_measured_without_a_connection(python: Path, pages:
 
 
 def test_wrong_answers_are_noticed(python: Path, two_pages: Path, tmp_path: Path) -> None:
-    shutil.copytree(two_pages, tmp_path, dirs_exist_ok=True)
+    shutil.copy(two_pages / "bakery.jpg", tmp_path)
     wrong = [{"page": "bakery", "question": "Which ship was wrecked?", "answer": "Marianne"}]
     (tmp_path / "questions.json").write_text(json.dumps(wrong))
     done = run(python, "-m", "service.recall", PAGES_DIR=tmp_path)
     assert done.returncode == 1
-    assert "recall@1 after the rerank: 0.00 (0 of 1, 2 pages)" in done.stdout
+    assert "recall@1 after the rerank: 0.00 (0 of 1, 1 pages)" in done.stdout
 
 
 @pytest.mark.parametrize("content", ["", "[{}]", '[{"page": "x"}]', "7"])
@@ -147,13 +147,13 @@ def test_without_the_models_it_names_the_path_in_the_image(python: Path, two_pag
         [python, "-m", "service.server"], env=settings, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("error: model at /app/models/ppocr: no such directory\n")
+    assert done.stderr.startswith("error: model at /app/models/minilm: no such directory\n")
     assert "bundler build" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("name", [DETECTOR, RECOGNISER])
-@pytest.mark.parametrize("kept", [None, 0, 100_000])
+@pytest.mark.parametrize("kept", [None, 100_000])
 def test_a_missing_or_cut_ocr_model_is_named_and_never_replaced(
     python: Path, own_ppocr: Path, name: str, kept: int | None
 ) -> None:

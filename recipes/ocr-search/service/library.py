@@ -58,7 +58,8 @@ class Library:
     @classmethod
     def load(cls, settings: Settings) -> Library:
         """An empty library with both models loaded. Raises ModelError."""
-        return cls(Reader.load(settings.ppocr_dir), Embedder.load(settings.minilm_dir))
+        embedder = Embedder.load(settings.minilm_dir)
+        return cls(Reader.load(settings.ppocr_dir), embedder)
 
     def start(self) -> None:
         """Read what was added and what will be, until the process ends."""

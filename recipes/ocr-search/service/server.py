@@ -186,15 +186,16 @@ def _question(body: bytes) -> tuple[str, int]:
 def main() -> int:
     """Serve until SIGTERM or SIGINT (as process 1 of a container both have no default action)."""
     settings = Settings.from_environment()
+    pages = shipped(settings.pages_dir)
     library = Library.load(settings)
-    for path in shipped(settings.pages_dir):
+    for path in pages:
         library.add(path.name, path.read_bytes(), later=True)
     library.start()
     with Server((settings.host, settings.port), library) as server:
         for number in (signal.SIGTERM, signal.SIGINT):
             # From a thread of its own: shutdown() waits for the loop that this handler has interrupted.
             signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
-        print(f"listening on port {server.server_address[1]}, {len(library.pages())} pages to read", flush=True)
+        print(f"listening on port {server.server_address[1]}, {len(pages)} pages to read", flush=True)
         server.serve_forever()
     return 0
 
