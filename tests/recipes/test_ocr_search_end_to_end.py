@@ -19,7 +19,7 @@ from demo_steps.hosts import loader_python
 from demo_steps.sources import ROOT
 from testbed import debian, weights
 from testbed.browser_packages import PACKAGES
-from tests.support.ocr_search_site import APP, LOCKED_UP, RECIPE, Site, ocr_search_site
+from tests.support.ocr_search_site import APP, RECIPE, SERVED, Site, ocr_search_site
 from tests.support.ocr_search_visit import NARROW, WIDE
 
 pytestmark = pytest.mark.engine
@@ -34,13 +34,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def address(site: Site) -> Iterator[str]:
-    """The service as it serves: the only way to it is from its host, by the container's address."""
-    site.docker("run", "--detach", "--name", "served", *LOCKED_UP, APP)
+    """The service as the compose file that was placed starts it: only its host reaches it, by the container's address."""
+    program = debian.unpack("trixie", debian.TRIXIE_PACKAGES).path / "usr/libexec/docker/cli-plugins/docker-compose"
+    compose = (str(program), "--file", str(site.isolated.folder / "files" / "compose.yaml"))
+    up = site.run(*compose, "up", "--detach")
+    assert up.returncode == 0, up.stderr
     where = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
     try:
-        yield f"http://{site.docker('inspect', '--format', where, 'served').strip()}:8080"
+        yield f"http://{site.docker('inspect', '--format', where, SERVED).strip()}:8080"
     finally:
-        site.docker("rm", "--force", "served")
+        site.run(*compose, "down")
 
 
 _ASK = """
@@ -54,7 +57,7 @@ with urllib.request.urlopen(urllib.request.Request(sys.argv[1], body), timeout=1
 def ask(site: Site, url: str, body: object = None) -> Any:
     data = [] if body is None else [json.dumps(body)]
     done = site.run(loader_python(), "-c", _ASK, url, *data)
-    assert done.returncode == 0, done.stderr + site.docker("logs", "served")
+    assert done.returncode == 0, done.stderr + site.docker("logs", SERVED)
     return json.loads(done.stdout)
 
 
@@ -116,13 +119,13 @@ def test_it_is_asked_over_http(site: Site, address: str) -> None:
         done = site.run(loader_python(), "-c", _ASK, f"{address}/health")
         if done.returncode == 0 and json.loads(done.stdout)["unread"] < 10:
             break
-        assert time.monotonic() < deadline, site.docker("logs", "served")
+        assert time.monotonic() < deadline, site.docker("logs", SERVED)
         time.sleep(0.5)
     question = {"query": "Which ingredient has to be left out of the bread?", "top_k": 1}
     (hit,) = ask(site, f"{address}/search", question)["hits"]
     assert (hit["name"], "walnuts" in hit["text"]) == ("bakery.jpg", True)
     assert all(len(line["box"]) == 4 for line in hit["lines"])
-    assert site.docker("logs", "served").count("Traceback") == 0
+    assert site.docker("logs", SERVED).count("Traceback") == 0
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +150,7 @@ def seen(site: Site, address: str, scan: Path) -> dict[str, Any]:
     done = subprocess.run(
         site.isolated.inside(command), env=env, cwd=ROOT, capture_output=True, text=True, timeout=900, check=False
     )
-    assert done.returncode == 0, done.stderr[-4000:] + site.docker("logs", "served")
+    assert done.returncode == 0, done.stderr[-4000:] + site.docker("logs", SERVED)
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 

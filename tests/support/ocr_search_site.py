@@ -21,7 +21,7 @@ from testbed.hub import Hub, HubRepo
 
 RECIPE = ROOT / "recipes" / "ocr-search"
 APP = "ocr-search:1.0.0"
-LOCKED_UP = ("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
+SERVED = "ocr-search"  # the container's name in compose.yaml
 
 
 @dataclass(frozen=True)
