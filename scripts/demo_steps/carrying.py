@@ -44,7 +44,7 @@ def build(
     base: str | None,
     source: Path = RECIPE,
 ) -> Built:
-    """``bundler build quickstart`` on a copy of the recipe, so that its lock is not written into the checkout."""
+    """``bundler build`` on a copy of a recipe, so that its lock is not written into the checkout."""
     with stage.step("bundler build") as step:
         recipe = folder / source.name
         shutil.rmtree(recipe, ignore_errors=True)
