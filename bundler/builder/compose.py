@@ -20,8 +20,8 @@ from bundler.core.reference import Reference
 #: What overlay2 mounts (``max depth exceeded`` beyond), the same on Docker 20.10, 26 and 28; containerd stores take more.
 MAX_LAYERS = 125
 
-#: What is set where neither the image nor the recipe says otherwise.
-DEFAULTS = {"HF_HUB_DISABLE_XET": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+#: What is set where neither the image nor the recipe says otherwise. onnxruntime reports home from release 1.29 on.
+DEFAULTS = {"HF_HUB_DISABLE_XET": "1", "ORT_DISABLE_TELEMETRY": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 _LABEL = "org.opencontainers.image."
 
 

@@ -160,7 +160,7 @@ def test_the_offline_variables_hold_whatever_image_and_recipe_say() -> None:
     } == {"1"}
     assert found["PATH"] == "/x"
     assert found["PYTHONDONTWRITEBYTECODE"] == "0", "the image's own choice"
-    assert found["HF_HUB_DISABLE_XET"] == "1"
+    assert (found["HF_HUB_DISABLE_XET"], found["ORT_DISABLE_TELEMETRY"]) == ("1", "1")
     assert (found["HF_HOME"], found["NEW"], found["HF_HUB_CACHE"]) == ("/recipe", "a=b", "/mine")
     assert (
         env_of(compose_base(REFERENCE, Foundation((), BASE, hub_cache=PurePosixPath("/hub")), RELEASE))["HF_HUB_CACHE"]
