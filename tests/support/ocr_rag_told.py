@@ -26,7 +26,7 @@ def fetch_through_a_failure(site: OcrRagSite) -> Fetched:
     reranker = f"/lfs/{stand_ins.RERANKER}/*model.safetensors"
     gone = Fault(reranker, Kind.NO_ANSWER, times=None, skip=1)
     site.hub.faults.add(Fault(reranker, Kind.CUT, after=SHELL_SIZE), gone)
-    first = site.fetch("--attempts", "2", "--retry-delay", "10ms", "--timeout", "1s")
+    first = site.fetch("--attempts", "2", "--retry-delay", "10ms", "--timeout", "5s")
     assert site.hub.faults.struck(Kind.CUT) == 1
     assert site.hub.faults.struck(gone) >= 1
     site.hub.faults.end()
