@@ -71,14 +71,14 @@ def missing_in(recipe: Recipe, lock: Lock) -> Missing:
     return Missing(models, images)
 
 
-def disagreements(recipe: Recipe, lock: Lock) -> list[Problem]:
+def disagreements(recipe: Recipe, lock: Lock, *, of_images: bool = True) -> list[Problem]:
     """Everything in which what is locked is not what is asked for; what is missing is no disagreement."""
-    return [*_platforms(recipe, lock), *_models(recipe, lock), *_images(recipe, lock)]
+    return [*_platforms(recipe, lock), *_models(recipe, lock), *(_images(recipe, lock) if of_images else ())]
 
 
-def require_agreement(recipe: Recipe, lock: Lock) -> None:
+def require_agreement(recipe: Recipe, lock: Lock, *, of_images: bool = True) -> None:
     """Raise RecipeError, with every difference and how to go on, where lock and recipe contradict each other."""
-    problems = disagreements(recipe, lock)
+    problems = disagreements(recipe, lock, of_images=of_images)
     if problems:
         raise RecipeError(
             "the recipe disagrees with its lock",
@@ -88,15 +88,16 @@ def require_agreement(recipe: Recipe, lock: Lock) -> None:
         )
 
 
-def require_complete(recipe: Recipe, lock: Lock) -> None:
+def require_complete(recipe: Recipe, lock: Lock, *, of_images: bool = True) -> None:
     """Raise RecipeError, naming all, where the recipe asks for something that the lock does not have."""
     missing = missing_in(recipe, lock)
+    images = missing.images if of_images else ()
     problems = [
         *(
             Problem(_place_of_model(recipe, spec), f"the model {spec.name!r} is not in {LOCK_FILE}")
             for spec in missing.models
         ),
-        *(Problem(each.where, f"the image {each.asked} is not in {LOCK_FILE}") for each in missing.images),
+        *(Problem(each.where, f"the image {each.asked} is not in {LOCK_FILE}") for each in images),
     ]
     if problems:
         raise RecipeError(

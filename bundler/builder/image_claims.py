@@ -27,7 +27,7 @@ def claims_of(directory: Path, reference: Reference) -> tuple[tuple[BundledModel
     or its lock is not usable, or outputs were recorded of another model.
     """
     recipe = load_recipe(directory)
-    lock = locked(recipe)
+    lock = locked(recipe, of_images=False)  # the image is built; whatever arguments its build had are not known here
     require_recorded_of(recipe, lock)
     models = tuple(
         describe_model(spec, model, locked_tree(spec, model))

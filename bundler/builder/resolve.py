@@ -64,8 +64,11 @@ def with_arguments(recipe: Recipe, arguments: Mapping[str, str]) -> Recipe:
     return recipe.model_copy(update={"base": base, "apps": tuple(extended(app) for app in recipe.apps)})
 
 
-def locked(recipe: Recipe) -> Lock:
-    """The lock as it stands, complete and in agreement; raises RecipeError where it is not."""
+def locked(recipe: Recipe, *, of_images: bool = True) -> Lock:
+    """The lock as it stands, complete and in agreement; raises RecipeError where it is not.
+
+    Without ``of_images`` nothing is asked of the images that a build starts from: which those are may be in its arguments.
+    """
     lock = read_lock(recipe.directory / LOCK_FILE)
     if lock is None:
         raise RecipeError(
@@ -73,8 +76,8 @@ def locked(recipe: Recipe) -> Lock:
             where=str(recipe.directory / LOCK_FILE),
             remedy=f"run `bundler lock {recipe.directory}` and keep the file, or leave --locked out",
         )
-    require_agreement(recipe, lock)
-    require_complete(recipe, lock)
+    require_agreement(recipe, lock, of_images=of_images)
+    require_complete(recipe, lock, of_images=of_images)
     return lock
 
 

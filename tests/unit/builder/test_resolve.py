@@ -121,6 +121,19 @@ def test_models_alone_leave_the_images_open_until_somebody_asks_for_them(recipe:
     assert locked(recipe).images is not None
 
 
+def test_of_models_alone_the_lock_may_be_of_a_build_from_other_images(recipe: Recipe) -> None:
+    made = resolved(recipe, Shelf(), Gallery())
+    assert made.images
+    elsewhere = tuple(image.model_copy(update={"asked": "os:elsewhere"}) for image in made.images)
+    write_lock(recipe.directory / LOCK_FILE, made.model_copy(update={"images": elsewhere}))
+    with pytest.raises(RecipeError, match="disagrees"):
+        locked(recipe)
+    assert locked(recipe, of_images=False).models == made.models
+    write_lock(recipe.directory / LOCK_FILE, made.model_copy(update={"models": made.models[1:], "images": elsewhere}))
+    with pytest.raises(RecipeError, match="lacks"):
+        locked(recipe, of_images=False)
+
+
 def test_an_image_that_cannot_be_had_leaves_no_lock(recipe: Recipe) -> None:
     with pytest.raises(EngineError):
         resolved(recipe, Shelf(), Gallery(empty=True))
