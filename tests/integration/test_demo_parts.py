@@ -11,7 +11,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +26,7 @@ from demo_steps.stage import Stage, StepError
 from testbed.engines import DOCKER_20, RunningEngine
 from tests.support.build_site import build_site
 from tests.support.demo_script import demo, require_nothing_left
+from tests.support.waiting import wait_until
 
 NOBODY = 65534
 
@@ -63,7 +63,7 @@ def test_ctrl_c_in_the_build_ends_in_order_and_leaves_nothing(tmp_path: Path) ->
         log = tmp_path / "logs" / "06.log"
         wait_until(
             lambda: process.poll() is not None or (log.exists() and "RUN python3 -m venv" in log.read_text()),
-            timeout_s=600,
+            patience_s=600,
         )
         assert process.poll() is None, process.communicate()
         os.killpg(process.pid, signal.SIGINT)
@@ -74,13 +74,6 @@ def test_ctrl_c_in_the_build_ends_in_order_and_leaves_nothing(tmp_path: Path) ->
     assert "Traceback" not in err
     assert list((tmp_path / "kits").glob("quickstart-*")) == []
     require_nothing_left(process)
-
-
-def wait_until(true: Callable[[], bool], timeout_s: float) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < deadline, f"not within {timeout_s} s"
-        time.sleep(0.05)
 
 
 def test_a_second_demo_in_the_same_folder_says_so(tmp_path: Path) -> None:

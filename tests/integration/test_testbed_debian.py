@@ -6,14 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from testbed import debian
 from testbed.trees import remove_tree
+from tests.support.waiting import wait_until
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 PROGRAM = "from testbed import debian; print(debian.rootfs('bookworm', ['little']).path)"
@@ -63,9 +63,9 @@ def test_a_killed_run_leaves_no_mount_and_no_program_and_the_next_its_folder_nei
     (signs / "hang").touch()
     argv = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); {PROGRAM}"]
     with subprocess.Popen(argv, env=environment(signs), stdout=subprocess.DEVNULL) as process:
-        wait_until((signs / "mounted").exists)
+        wait_until((signs / "mounted").exists, patience_s=120)
         process.send_signal(signal.SIGKILL)
-    wait_until(lambda: remains(signs.parent) == [])
+    wait_until(lambda: remains(signs.parent) == [], patience_s=120)
     assert [path.name for path in cache.iterdir() if path.is_dir()], "it was in the middle"
     (signs / "hang").unlink()
     done = subprocess.run(argv, env=environment(signs), capture_output=True, text=True, timeout=300, check=False)
@@ -76,10 +76,3 @@ def test_a_killed_run_leaves_no_mount_and_no_program_and_the_next_its_folder_nei
         tar.name,
     ]
     assert remains(signs.parent) == []
-
-
-def wait_until(true: Callable[[], bool], patience_s: float = 120.0) -> None:
-    deadline = time.monotonic() + patience_s
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

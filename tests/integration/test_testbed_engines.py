@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ import pytest
 from testbed import TestbedError, netns
 from testbed.debian import locked
 from testbed.engines import DATA_DIR, DOCKER_20, DOCKER_28_CONTAINERD, RUN_DIR, EngineDaemon, EngineKind, RunningEngine
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.conftest import IsolatedHost
@@ -89,7 +89,7 @@ def server_behind_the_host(folder: Path) -> Iterator[str]:
         argv = far.inside([sys.executable, "-m", "http.server", "8080", "--directory", str(folder)])
         server = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            wait_until(lambda: answers("10.214.0.2", 8080))
+            wait_until(lambda: answers("10.214.0.2", 8080), patience_s=60)
             yield "http://10.214.0.2:8080"
         finally:
             server.kill()
@@ -101,13 +101,6 @@ def server_behind_the_host(folder: Path) -> Iterator[str]:
 def answers(host: str, port: int) -> bool:
     with contextlib.closing(socket.socket()) as probe:
         return probe.connect_ex((host, port)) == 0
-
-
-def wait_until(true: Callable[[], bool], timeout_s: float = 60) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not true():
-        assert time.monotonic() < deadline, f"not within {timeout_s} s"
-        time.sleep(0.05)
 
 
 def test_a_container_reaches_a_server_behind_the_host(based_engine: RunningEngine, tmp_path: Path) -> None:
@@ -206,7 +199,7 @@ def assert_no_trace(name: str, bridge: str) -> None:
     arguments = (path for path in Path("/proc").glob("[0-9]*/cmdline"))
     assert not [path for path in arguments if f"/{name}/".encode() in content_of(path)]
     # Another engine may have it by now, or be just about to give it back.
-    wait_until(lambda: rules_with(bridge) == [] or Path("/sys/class/net", bridge).exists())
+    wait_until(lambda: rules_with(bridge) == [] or Path("/sys/class/net", bridge).exists(), patience_s=60)
 
 
 def content_of(path: Path) -> bytes:

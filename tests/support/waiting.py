@@ -10,9 +10,13 @@ from pathlib import Path
 PATIENCE_S = 300.0
 
 
-def wait_until(true: Callable[[], object], told: Callable[[], object] = lambda: "it never came true") -> None:
-    """Until it is so; fails with what ``told`` says where it never is."""
-    deadline = time.monotonic() + PATIENCE_S
+def wait_until(
+    true: Callable[[], object],
+    told: Callable[[], object] = lambda: "it never came true",
+    patience_s: float = PATIENCE_S,
+) -> None:
+    """Until it is so; fails with what ``told`` says where it is not within ``patience_s``."""
+    deadline = time.monotonic() + patience_s
     while not true():
         assert time.monotonic() < deadline, told()
         time.sleep(0.01)
