@@ -123,6 +123,8 @@ def _bound_to_repo(model: ModelSpec) -> Iterator[str]:
         yield "revision"
     if any(not isinstance(source, (str, EndpointSource)) for source in model.sources):
         yield "sources"
+    if model.min_size:
+        yield "min_size"
     if model.allow:
         yield "allow"
 

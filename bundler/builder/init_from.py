@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,13 +30,15 @@ _SCHEMA_LINE = re.compile(r"\$schema=\S+")
 class Started:
     """What was written, which models became others, and what that left to do.
 
-    ``not_taken`` are files of outputs that were recorded of the old models; ``still_named`` are others that speak of one.
+    ``not_taken`` are files of outputs that were recorded of the old models; ``still_named`` are others that speak of one;
+    ``to_record`` are those that checks compare with and that nobody has recorded yet.
     """
 
     files: tuple[Path, ...]
     exchanges: tuple[ModelExchange, ...]
     not_taken: tuple[str, ...]
     still_named: tuple[str, ...]
+    to_record: tuple[str, ...]
 
 
 def init_from(origin: str, target: Path, name: str, models: Sequence[str] = ()) -> Started:
@@ -59,7 +62,7 @@ def init_from(origin: str, target: Path, name: str, models: Sequence[str] = ()) 
     renamed = {with_name(path, recipe.name, name): file for path, file in files.items()}
     written = write_new(target, {**renamed, SCHEMA_COPY: NewFile(schema_text().encode())})
     still_named = _naming(exchanged, [each.old_name for each in exchanges])
-    return Started(written, exchanges, tuple(sorted(not_taken)), still_named)
+    return Started(written, exchanges, tuple(sorted(not_taken)), still_named, _to_record(load_recipe(target)))
 
 
 def _require_fitting(name: str) -> None:
@@ -77,8 +80,17 @@ def _require_empty(target: Path) -> None:
 
 def _recorded_of(recipe: Recipe) -> dict[str, str]:
     """The model of each file of recorded outputs that is there."""
-    files = [check.golden for check in recipe.checks if isinstance(check, GoldenSpec)]
-    return {file: read_golden(recipe.path_of(file)).model for file in files if recipe.path_of(file).is_file()}
+    files = {file: recipe.path_of(file) for file in _compared_with(recipe)}
+    return {file: read_golden(path).model for file, path in files.items() if path.is_file()}
+
+
+def _to_record(recipe: Recipe) -> tuple[str, ...]:
+    """Files of recorded outputs that are not there."""
+    return tuple(file for file in _compared_with(recipe) if not recipe.path_of(file).is_file())
+
+
+def _compared_with(recipe: Recipe) -> list[str]:
+    return [check.golden for check in recipe.checks if isinstance(check, GoldenSpec)]
 
 
 def _exchanged(
@@ -89,7 +101,9 @@ def _exchanged(
 
     def exchanged(path: str, text: str) -> str:
         if path == RECIPE_FILE:
-            text = _with_other_models(_SCHEMA_LINE.sub(f"$schema=./{SCHEMA_COPY}", text, count=1), recipe, exchanges)
+            text = _with_other_models(_with_own_schema(path, text), recipe, exchanges)
+        elif PurePosixPath(path).name == RECIPE_FILE:
+            text = _with_own_schema(path, text)
         elif PurePosixPath(path).suffix == ".md":
             # Prose says more about a model than its repo: a person has to read it again.
             text = without_links_outside(text, path, home)
@@ -98,6 +112,12 @@ def _exchanged(
         return with_name(text, recipe.name, name)
 
     return rewritten(files, exchanged)
+
+
+def _with_own_schema(path: str, text: str) -> str:
+    """``recipe.yaml`` at ``path`` with the schema that stands beside the first recipe."""
+    place = posixpath.relpath(SCHEMA_COPY, posixpath.dirname(path) or ".")
+    return _SCHEMA_LINE.sub(f"$schema={place if place.startswith('.') else f'./{place}'}", text, count=1)
 
 
 def _with_other_models(text: str, recipe: Recipe, exchanges: Sequence[ModelExchange]) -> str:
@@ -109,20 +129,38 @@ def _with_other_models(text: str, recipe: Recipe, exchanges: Sequence[ModelExcha
     return "".join(lines)
 
 
-def _naming(files: Mapping[str, NewFile], words: Sequence[str]) -> tuple[str, ...]:
-    """Files beside ``recipe.yaml`` in which one of the words stands, by itself or in a longer path."""
+def _naming(files: Mapping[str, NewFile], words: Sequence[str], beside: str = RECIPE_FILE) -> tuple[str, ...]:
+    """Files beside ``beside`` in which one of the words stands, by itself or in a longer path."""
     wanted = [re.compile(rf"(?<![\w-]){re.escape(word)}(?![\w-])") for word in words]
-    texts = {path: text_in(file) or "" for path, file in files.items() if path != RECIPE_FILE}
+    texts = {path: text_in(file) or "" for path, file in files.items() if path != beside}
     return tuple(path for path, text in texts.items() if any(word.search(text) for word in wanted))
 
 
 def _commented(
     files: Mapping[str, NewFile], recipe: Recipe, exchanges: Sequence[ModelExchange], recorded_of: Mapping[str, str]
 ) -> dict[str, NewFile]:
-    places = {model.name: _naming(files, [str(model.path)]) for model in recipe.models}
     header = Note(2, f"Started from bundler's recipe {recipe.name}; `grep -rn {MARK} .` shows what is to be changed.")
-    notes = {
-        RECIPE_FILE: [header, *notes_on_recipe(recipe, exchanges, recorded_of, places)],
-        **notes_on_dockerfiles(recipe),
-    }
+    notes = _notes(files, recipe, "", exchanges, recorded_of)
+    notes[RECIPE_FILE].insert(0, header)
+    # One whose image stands beside those of the first, and which is built by itself.
+    further = (PurePosixPath(path).parent for path in files if PurePosixPath(path).name == RECIPE_FILE)
+    for folder in further:
+        if folder.parts:
+            notes |= _notes(files, load_recipe(recipe.directory / folder), f"{folder}/", (), {})
     return rewritten(files, lambda path, text: annotated(text, notes.get(path, ())))
+
+
+def _notes(
+    files: Mapping[str, NewFile],
+    recipe: Recipe,
+    folder: str,
+    exchanges: Sequence[ModelExchange],
+    recorded_of: Mapping[str, str],
+) -> dict[str, list[Note]]:
+    """What is said in the files of one recipe, which stands in ``folder`` (with its slash)."""
+    file = f"{folder}{RECIPE_FILE}"
+    places = {model.name: _naming(files, [str(model.path)], file) for model in recipe.models}
+    return {
+        file: list(notes_on_recipe(recipe, exchanges, recorded_of, places)),
+        **{f"{folder}{path}": notes for path, notes in notes_on_dockerfiles(recipe).items()},
+    }

@@ -56,4 +56,7 @@ def _told(directory: Path, origin: str, name: str, started: Started) -> Iterator
         yield f"still speak of what was there before: {', '.join(started.still_named)}"
     yield f"next: grep -rn {MARK} {place}    # what is to be changed, in place"
     yield f"      bundler lint {place}"
+    if started.to_record:
+        yield f"      bundler fetch {place}"
+        yield f"      record {', '.join(started.to_record)}: {directory / 'README.md'} says how"
     yield f"      bundler build {place}"

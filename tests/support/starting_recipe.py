@@ -23,6 +23,7 @@ models:
     repo: acme/embed-1b
     revision: {COMMIT}
     path: /app/models/embedder
+    min_size: 4GB
     sources:
       - hub
       - git: https://git.example/acme/embed-1b.git
@@ -43,6 +44,16 @@ checks:
   # Of two texts.
   - {{ name: ranks, golden: golden/ranker.json, run: [python, -m, rank] }}
   - {{ name: there, run: "test -s /app/models/ranker/config.json" }}
+"""
+_BESIDE = """\
+# yaml-language-server: $schema=../../../docs/recipe.schema.json
+format: 1
+name: deep-ocr-llm
+version: 1.0.0
+platform: linux/amd64
+models:
+  - { name: llm, repo: acme/llm-1b, path: /models/llm }
+base: { image: "acme/server:1", tag: "deep-ocr-llm:1.0.0" }
 """
 _README = """\
 # deep-ocr, with embed-1b of acme
@@ -73,6 +84,7 @@ def write_starting_recipe(place: Path) -> Path:
     """The recipe in ``place``, in a directory called like it, which is given back."""
     files = {
         "recipe.yaml": _RECIPE,
+        "llm/recipe.yaml": _BESIDE,
         "README.md": _README,
         "docs/POLICY.md": "Of [deep-ocr](../README.md).\n",
         "Dockerfile.base": _BASE,

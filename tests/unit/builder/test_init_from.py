@@ -126,6 +126,8 @@ models:
     # revision: 0123456789abcdef0123456789abcdef01234567
     path: /app/models/embedder
     # CHANGE: it was meant for acme/embed-1b.
+    # min_size: 4GB
+    # CHANGE: it was meant for acme/embed-1b.
     # sources:
     #   - hub
     #   - git: https://git.example/acme/embed-1b.git
@@ -157,9 +159,34 @@ checks:
 """
 
 
+BESIDE = """\
+# yaml-language-server: $schema=../recipe.schema.json
+format: 1
+name: mine-llm
+version: 1.0.0
+platform: linux/amd64
+models:
+  # CHANGE: the model, and which of its files are taken.
+  - { name: llm, repo: acme/llm-1b, path: /models/llm }
+# CHANGE: acme/server:1 comes from a registry or from the engine that builds; name one that is there.
+base: { image: "acme/server:1", tag: "mine-llm:1.0.0" }
+"""
+
+
 @pytest.fixture
 def exchanged(place: Path, tmp_path: Path) -> Started:
     return init_from(NAME, tmp_path / "mine", "mine", ["embedder=me/e5"])
+
+
+def test_a_recipe_that_stands_beside_it_is_commented_too(exchanged: Started, tmp_path: Path) -> None:
+    assert (tmp_path / "mine" / "llm" / "recipe.yaml").read_text() == BESIDE
+
+
+def test_what_is_to_be_recorded_is_told(place: Path, tmp_path: Path) -> None:
+    """With nothing exchanged all of it is there; a file that nobody recorded is not."""
+    assert init_from(NAME, tmp_path / "mine", "mine").to_record == ()
+    (place / NAME / "golden" / "ranker.json").unlink()
+    assert init_from(NAME, tmp_path / "other", "other").to_record == ("golden/ranker.json",)
 
 
 def test_lines_that_held_for_the_old_model_are_comments(exchanged: Started, tmp_path: Path) -> None:
