@@ -258,7 +258,7 @@ def test_a_page_is_read_from_absolute_paths(results: dict[str, Any], image: Imag
         ("pages from nowhere", "OcrModelError", "/app/nowhere/yomitoku/models--KotaroKinoshita"),
         ("page without an export", "OcrModelError", "the build made no ONNX export"),
         ("no modules.json", "EmbeddingModelError", "the lock itself lacks modules.json"),
-        ("mean pooling", "EmbeddingModelError", "with pooling mean, not the last token's"),
+        ("mean pooling", "EmbeddingModelError", "with pooling mean, and not with lasttoken"),
         ("half the vectors", "EmbeddingModelError", "does not load: "),
         ("half the reranker", "RerankerModelError", "does not load: "),
         ("causal", "RerankerModelError", "its attention is causal without padding"),

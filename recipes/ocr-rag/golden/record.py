@@ -26,6 +26,9 @@ import transformers
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
 HERE = Path(__file__).resolve().parent
+#: CHANGE: with another model, as its card says: which token's hidden state is the vector ("last", "first", or the "mean" of
+#: all), and whether its length is made 1.
+POOLING, NORMALIZE = "last", False
 TEXTS = (
     "こんにちは",
     "ドキュメント1",
@@ -41,12 +44,19 @@ PAIRS = (
 
 
 def sarashina(directory: Path) -> list[list[float]]:
-    """The hidden state of each text's last token, as the model was trained; one text is never padded."""
+    """What ``POOLING`` makes of each text's hidden states; one text is never padded."""
     tokenizer = AutoTokenizer.from_pretrained(str(directory), local_files_only=True)
     model = AutoModel.from_pretrained(str(directory), local_files_only=True, torch_dtype=torch.float32).eval()
     with torch.inference_mode():
         states = [model(**tokenizer(text, return_tensors="pt")).last_hidden_state for text in TEXTS]
-    return [[float(f"{number:.7g}") for number in state[0, -1].tolist()] for state in states]
+    vectors = [_pooled(state[0]) for state in states]
+    return [[float(f"{number:.7g}") for number in vector.tolist()] for vector in vectors]
+
+
+def _pooled(states: torch.Tensor) -> torch.Tensor:
+    """One vector of the states of all tokens, a row each."""
+    vector = {"last": states[-1], "first": states[0], "mean": states.mean(dim=0)}[POOLING]
+    return torch.nn.functional.normalize(vector, dim=0) if NORMALIZE else vector
 
 
 def reranker(directory: Path) -> list[float]:

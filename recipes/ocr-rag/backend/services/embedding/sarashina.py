@@ -20,6 +20,8 @@ from backend.loading import Loaded, as_precision, device, making, precision, tol
 from backend.model_files import LockedModel, require_whole
 
 Vectors = NDArray[np.float32]
+#: What the model was trained with. CHANGE: with another model, what its card says ("mean", "cls"), here and in golden/record.py.
+POOLING = "lasttoken"
 _NEEDED = ("modules.json", "1_Pooling/config.json")
 _BATCH = 16
 _SHORT, _LONG = "本", "東京の図書館で、日本の歴史についての本を三冊借りて、駅まで歩いて帰りました。"
@@ -71,15 +73,14 @@ class SarashinaEmbedding:
     @property
     def dimension(self) -> int:
         """Numbers in a vector."""
-        size = self.model[-1].get_embedding_dimension()
-        return int(size)
+        return int(self.model[1].get_embedding_dimension())
 
     def require_trained_pooling(self, directory: Path) -> None:
-        """Raise EmbeddingModelError unless the last token is what counts, and padding does not show."""
+        """Raise EmbeddingModelError unless ``POOLING`` is what counts, and padding does not show."""
         kinds = [type(module).__name__ for module in self.model]
-        mode = self.model[-1].pooling_mode if kinds[-1:] == ["Pooling"] else None
-        if kinds != ["Transformer", "Pooling"] or mode != "lasttoken":
-            raise EmbeddingModelError(directory, f"its modules are {kinds} with pooling {mode}, not the last token's")
+        mode = self.model[1].pooling_mode if kinds[1:2] == ["Pooling"] else None
+        if kinds[:1] != ["Transformer"] or mode != POOLING:
+            raise EmbeddingModelError(directory, f"its modules are {kinds} with pooling {mode}, and not with {POOLING}")
         alone, batched = self.embed([_SHORT])[0], self.embed([_SHORT, _LONG])[0]
         apart = float(np.abs(alone - batched).max() / np.abs(alone).max())
         if not apart < tolerance(precision(device())):
