@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -10,8 +11,12 @@ from bundler.core.bundle import VerifiedBundle, open_bundle
 from bundler.core.digest import Digest
 from bundler.core.errors import PreconditionError, UsageError
 from bundler.core.kit import TrustPolicy
+from bundler.core.progress import SilentProgress
+from bundler.installer.engine import Engine
+from bundler.installer.host import Host
+from bundler.installer.journal import open_journal
 from bundler.installer.journal_file import BegunFile
-from bundler.installer.payload import plan_files
+from bundler.installer.payload import place_files, plan_files
 from bundler.installer.receipt import PlacedFile
 from bundler.installer.undo import remove_backups, restore_files
 from tests.bundles import COMPOSE, make_bundle
@@ -73,6 +78,19 @@ def test_never_inside_the_kit(bundle: VerifiedBundle) -> None:
     for inside in (bundle.kit.directory, bundle.kit.directory / "more"):
         with pytest.raises(UsageError):
             new(bundle, inside)
+
+
+def test_what_names_its_interpreter_is_placed_as_a_program(tmp_path: Path) -> None:
+    files = {"dev.sh": b"#!/bin/sh\n", "compose.yaml": COMPOSE, "empty": b""}
+    bundle = open_bundle(make_bundle(tmp_path / "medium", files=files), TrustPolicy())
+    plan = plan_files(bundle, tmp_path / "srv", (), force=False)
+    with open_journal(Host(tmp_path / "state"), tmp_path, cast("Engine", None), "engine", SilentProgress()) as journal:
+        placed = place_files(bundle, plan, journal, SilentProgress())
+    assert {each.path.name: each.path.stat().st_mode & 0o777 for each in placed} == {
+        "dev.sh": 0o755,
+        "compose.yaml": 0o644,
+        "empty": 0o644,
+    }
 
 
 def begun(path: Path, backup: Path | None = None) -> BegunFile:
