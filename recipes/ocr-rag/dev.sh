@@ -190,7 +190,8 @@ first_start() {
     require_image "$APP"
     local cache begun
     cache=$(mktemp -d)
-    trap 'rm -rf "$cache"' EXIT
+    # shellcheck disable=SC2064  # now: when the script ends, the variable is gone
+    trap "rm -rf '$cache'" EXIT
     say "before the rule: all models downloaded into an empty cache"
     begun=$(date +%s)
     XDG_CACHE_HOME=$cache bundler_program fetch . --locked "$@"

@@ -36,6 +36,8 @@ YOMITOKU = tuple(
         "text-recognizer-parseq-tiny-dynw-v4",
     )
 )
+#: Of the recipe for the LLM server beside it: the repository and the one file that is taken of it.
+LLM, LLM_FILE = "Qwen/Qwen2.5-1.5B-Instruct-GGUF", "qwen2.5-1.5b-instruct-q4_k_m.gguf"
 #: What the service needs beside the reference environment, as its requirements.txt pins it.
 PACKAGES = (
     "fastapi==0.165.0",
@@ -48,6 +50,7 @@ PACKAGES = (
     "onnxruntime==1.32.0",
     "onnxscript==0.7.2",
     "numpy==2.4.6",
+    "gguf==0.19.0",  # no part of the service: the LLM's file is written with it
 )
 _HERE = Path(__file__).resolve().parent
 
@@ -67,7 +70,8 @@ def hub_repos() -> tuple[HubRepo, ...]:
     folder = stand_ins()
     former = {RERANKER: (RERANKER_ASKED,)}
     return tuple(
-        HubRepo(name, folder / name, former_names=former.get(name, ())) for name in (SARASHINA, RERANKER, *YOMITOKU)
+        HubRepo(name, folder / name, former_names=former.get(name, ()))
+        for name in (SARASHINA, RERANKER, *YOMITOKU, LLM)
     )
 
 

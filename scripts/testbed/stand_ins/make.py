@@ -22,7 +22,8 @@ from transformers import LlamaConfig, LlamaModel, PreTrainedTokenizerFast
 from yomitoku import configs
 from yomitoku.models import CELL_HEIGHT, CELL_WIDTH, DBNet, PARSeq, RTDETRv2
 
-from testbed.stand_ins import RERANKER, SARASHINA, YOMITOKU
+from testbed.stand_ins import LLM, LLM_FILE, RERANKER, SARASHINA, YOMITOKU
+from testbed.stand_ins.gguf_model import write_qwen2
 from testbed.stand_ins.llama_bidirectional_model import (
     LlamaBidirectionalConfig,
     LlamaBidirectionalForSequenceClassification,
@@ -30,7 +31,7 @@ from testbed.stand_ins.llama_bidirectional_model import (
 
 _SEED = 20
 _CODE = "llama_bidirectional_model.py"
-_ATTRIBUTES = "*.safetensors filter=lfs diff=lfs merge=lfs -text\n"
+_ATTRIBUTES = "".join(f"*.{kind} filter=lfs diff=lfs merge=lfs -text\n" for kind in ("safetensors", "gguf"))
 #: Of both language models; the embedding's is asked for with other numbers by nobody.
 _SIZES = {
     "hidden_size": 64,
@@ -55,6 +56,7 @@ def main(folder: Path) -> None:
     _yomitoku(layout, configs.LayoutParserConfig(), RTDETRv2, _nothing)
     _yomitoku(tables, configs.TableStructureRecognizerConfig(), RTDETRv2, _nothing)
     _yomitoku(cells, configs.CellDetectorConfig(), RTDETRv2, _nothing)
+    make_llm(folder / LLM)
 
 
 def make_sarashina(target: Path) -> None:
@@ -108,6 +110,13 @@ def make_reranker(target: Path) -> None:
     shutil.copyfile(Path(__file__).with_name(_CODE), target / _CODE)
     head = "license: other\nlicense_name: nvidia-open-model-license\nlicense_link: LICENSE\nlibrary_name: transformers"
     _finish(target, head, "the reranker", licence="as the model's licence says")
+
+
+def make_llm(target: Path) -> None:
+    """A Qwen2 as llama.cpp takes it: one file that holds tokenizer and weights."""
+    target.mkdir(parents=True)
+    write_qwen2(target / LLM_FILE, _SEED + 3)
+    _finish(target, "license: apache-2.0\nlibrary_name: gguf", "an LLM", licence="Apache 2.0")
 
 
 def _tokenizer() -> PreTrainedTokenizerFast:
