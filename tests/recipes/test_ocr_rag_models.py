@@ -21,7 +21,9 @@ from bundler.builder.source_policy.lint import lint_paths
 from testbed.reference import reference_python
 from testbed.stand_ins import RERANKER, SARASHINA, YOMITOKU, stand_ins
 from testbed.stand_ins import run as run_in_reference
+from testbed.weights import minilm
 from tests.support.ocr_rag import RECIPE, Image, copy_of, lay_out
+from tests.support.waiting import wait_until
 
 LINES = ["The library in Tokyo lends books.", "It is open: 8-20 (not on Sundays)!"]
 QUERY, TEXTS = (
@@ -35,6 +37,18 @@ sys.path.insert(0, sys.argv[1])
 import record
 texts, pairs = record.sarashina(Path(sys.argv[2])), record.reranker(Path(sys.argv[3]))
 print(json.dumps([{"inputs": record.TEXTS, "outputs": texts}, {"inputs": record.PAIRS, "outputs": pairs}]))
+"""
+_EXCHANGED = """
+import json, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import record
+from backend.model_files import ModelsLock
+from backend.services.embedding import sarashina
+record.POOLING, record.NORMALIZE, sarashina.POOLING = "mean", True, "mean"
+directory, lock = Path(sys.argv[2]), ModelsLock.read(Path(sys.argv[3]))
+service = sarashina.SarashinaEmbedding.load(directory, lock.named("sarashina"))
+print(json.dumps([record.sarashina(directory), service.embed(record.TEXTS).tolist()]))
 """
 
 
@@ -210,6 +224,17 @@ def test_scores_are_those_of_the_reference_alone_and_padded(
     assert len(set(golden[1].outputs.round(3))) == len(golden[1].outputs)
 
 
+def test_another_embedding_model_is_its_files_and_the_pooling_of_its_card(tmp_path: Path) -> None:
+    """MiniLM: another architecture, and real weights."""
+    image = lay_out(tmp_path / "app", minilm())
+    done = image.run("-c", _EXCHANGED, str(RECIPE / "golden"), str(image.sarashina), str(image.lock))
+    assert done.returncode == 0, done.stderr
+    recorded, served = map(np.array, json.loads(done.stdout.splitlines()[-1]))
+    assert np.abs(recorded - served).max() < 1e-5
+    assert np.allclose(np.linalg.norm(recorded, axis=1), 1)
+    assert image.attempts == ""
+
+
 def test_the_recorder_takes_nothing_from_the_service() -> None:
     tree = ast.parse((RECIPE / "golden" / "record.py").read_text("utf-8"))
     modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
@@ -326,12 +351,17 @@ def test_the_linter_finds_the_fallback(fallen_back: Path) -> None:
 
 
 def test_the_tripwire_sees_the_fallback(fallen_back: Path, image: Image, tmp_path: Path) -> None:
-    """With the offline variables of the image taken away, it asks the Hub; in the image it ends without a word of what to do."""
+    """In the image it ends without a word of what to do; without the image's offline variables it asks the Hub."""
     copy = variant(image, tmp_path / "app", lambda copy: shutil.rmtree(copy.sarashina), locked=False)
-    variables = copy.environment(HF_HUB_OFFLINE="0")
+    variables = copy.environment()
     variables["PYTHONPATH"] = os.pathsep.join([str(copy.root / "tripwire"), str(fallen_back), variables["PYTHONPATH"]])
     command = [str(reference_python()), "-m", "backend.embed", '[["a"]]']
-    done = subprocess.run(command, env=variables, cwd="/", capture_output=True, text=True, check=False)
-    assert done.returncode != 0
+    offline = subprocess.run(command, env=variables, cwd="/", capture_output=True, text=True, check=False)
+    assert offline.returncode != 0
+    assert "./dev.sh rebuild base" not in offline.stderr
+    online = {**variables, "HF_HUB_OFFLINE": "0"}
+    with subprocess.Popen(command, env=online, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as asking:
+        # Refused, it would try again for more than a minute.
+        wait_until(lambda: "huggingface.co" in copy.attempts or asking.poll() is not None)
+        asking.kill()
     assert "huggingface.co" in copy.attempts
-    assert "./dev.sh rebuild base" not in done.stderr
