@@ -5,9 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Optional
 
 from bundler.core.errors import PreconditionError
 
@@ -19,15 +20,17 @@ class HeldLockError(PreconditionError):
 
 
 @contextmanager
-def exclusive_lock(path: Path, subject: str, timeout_s: float = 0.0) -> Iterator[None]:
+def exclusive_lock(
+    path: Path, subject: str, timeout_s: float = 0.0, told: Optional[Callable[[str], None]] = None
+) -> Iterator[None]:
     """Hold the lock at ``path`` while the block runs; it ends with the process, however that ends.
 
-    ``subject`` says what is locked, for the message. Waits ``timeout_s`` seconds for another run to finish, then
-    raises HeldLockError; PreconditionError where the lock cannot be made.
+    ``subject`` says what is locked, for the message. Waits ``timeout_s`` seconds for another run to finish, and tells
+    ``told`` once that it does; then raises HeldLockError. PreconditionError where the lock cannot be made.
     """
     descriptor = _open(path)
     try:
-        _acquire(descriptor, path, subject, timeout_s)
+        _acquire(descriptor, path, subject, timeout_s, told)
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())
         yield
@@ -47,19 +50,22 @@ def _open(path: Path) -> int:
         ) from error
 
 
-def _acquire(descriptor: int, path: Path, subject: str, timeout_s: float) -> None:
+def _acquire(
+    descriptor: int, path: Path, subject: str, timeout_s: float, told: Optional[Callable[[str], None]]
+) -> None:
     deadline = time.monotonic() + timeout_s
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+            why = f"another run (process {holder}) is working on {subject}"
             if time.monotonic() >= deadline:
-                holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
-                raise HeldLockError(
-                    f"another run (process {holder}) is working on {subject}",
-                    where=str(path),
-                    remedy="wait until it has finished, or give --lock-timeout SECONDS to wait for it",
-                ) from None
+                remedy = "wait until it has finished, or give --lock-timeout SECONDS to wait for it"
+                raise HeldLockError(why, where=str(path), remedy=remedy) from None
+            if told:
+                told(f"waiting, since {why}")
+                told = None
             time.sleep(_POLL_S)
         else:
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,10 +44,13 @@ class Host:
         return self.state / "log.jsonl"
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keep other runs on this host out; raises PreconditionError where they do not end, or state cannot be kept."""
+    def lock(self, told: Optional[Callable[[str], None]] = None) -> Iterator[None]:
+        """Keep other runs on this host out; ``told`` hears it where one is waited for.
+
+        Raises PreconditionError where they do not end, or state cannot be kept.
+        """
         self._require_writable()
-        with exclusive_lock(self.state / "lock", "installs on this host", self.lock_timeout_s):
+        with exclusive_lock(self.state / "lock", "installs on this host", self.lock_timeout_s, told):
             yield
 
     def _require_writable(self) -> None:

@@ -28,8 +28,8 @@ from bundler.installer.names import name_all
 from bundler.installer.preflight import preflight
 from bundler.installer.prove import prove_image
 
-#: Another build may be clearing up after a killed rehearsal, or have one of its own.
-_LOCK_TIMEOUT_S = 60.0
+#: Another build may be clearing up after a killed rehearsal, or have one of its own, which takes its checks' time.
+_LOCK_TIMEOUT_S = 3600.0
 
 
 def clear(engine: Engine, host_state: Path, progress: Progress) -> None:
@@ -74,7 +74,7 @@ def load_named(kit: Path, engine: Engine, host_state: Path, progress: Progress) 
     """
     facts = engine.facts()
     host = Host(host_state, lock_timeout_s=_LOCK_TIMEOUT_S)
-    with host.lock(), open_journal(host, kit, engine, facts.engine_id, progress) as journal:
+    with host.lock(progress.note), open_journal(host, kit, engine, facts.engine_id, progress) as journal:
         engine.remove_leftovers()
         bundle = open_bundle(kit, host.policy)
         plan = preflight(bundle, engine, facts, journal.standing_blobs, progress)
@@ -95,7 +95,7 @@ def loaded(
     ``host`` takes a journal for the time; it must not be one that installs use. Raises BundlerError.
     """
     facts = engine.facts()
-    with host.lock(), open_journal(host, kit, engine, facts.engine_id, progress) as journal:
+    with host.lock(progress.note), open_journal(host, kit, engine, facts.engine_id, progress) as journal:
         try:
             progress.step(f"{purpose}: load images, without a name")
             engine.remove_leftovers()

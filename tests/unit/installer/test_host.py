@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from bundler.core.errors import PreconditionError
 from bundler.installer.host import Host, default_state, file_name
+from tests.support.waiting import PATIENCE_S, wait_until
 
 
 def test_root_has_the_systems_place() -> None:
@@ -71,6 +73,21 @@ def test_second_run_is_told_and_the_first_one_ends(tmp_path: Path) -> None:
         pass
     with host.lock():
         pass
+
+
+def test_who_waits_for_another_run_says_so_once_and_goes_on_after_it(tmp_path: Path) -> None:
+    notes: list[str] = []
+
+    def second() -> None:
+        with Host(tmp_path, lock_timeout_s=PATIENCE_S).lock(notes.append):
+            notes.append("in")
+
+    with ThreadPoolExecutor(1) as pool:
+        with Host(tmp_path).lock():
+            waiting = pool.submit(second)
+            wait_until(lambda: notes)
+        waiting.result(PATIENCE_S)
+    assert notes == [f"waiting, since another run (process {os.getpid()}) is working on installs on this host", "in"]
 
 
 @pytest.mark.parametrize(
