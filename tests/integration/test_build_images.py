@@ -2,143 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
-import signal
 import subprocess
-import sys
-import tarfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from bundler.builder.engine_build.tags import CACHE, REPOSITORY
+from bundler.builder.engine_build.tags import REPOSITORY
 from bundler.builder.images import (
-    BuildEngine,
-    BuildOptions,
-    BuildSession,
-    BuiltImage,
-    ExportedImage,
     SecretSource,
-    request_of,
 )
-from bundler.builder.lock import Lock, LockedImage
-from bundler.builder.recipe import BuildSpec, Recipe
-from bundler.core.digest import Digest
-from bundler.core.docker_api import connect
 from bundler.core.errors import BuildError, EngineError, PreconditionError
-from bundler.core.progress import SilentProgress
-from bundler.core.reference import Reference
-from testbed.engines import RunningEngine
-from tests.support.build_site import images_in
-
-MODELS = (PurePosixPath("/app/models/minilm"),)
-OUTSIDE = "busybox:1.36"
-BASE = Reference.parse("service:base")
-APP = Reference.parse("service:1")
-
-
-class Notes(SilentProgress):
-    """Remembers what was said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.lines.append(text)
-
-
-@dataclass(frozen=True)
-class Kept:
-    diff_id: Digest
-    content: bytes
-
-    @property
-    def names(self) -> list[str]:
-        with tarfile.open(fileobj=io.BytesIO(self.content)) as archive:
-            return [name.strip("/") for name in archive.getnames()]
-
-
-@dataclass
-class Store:
-    """Layers in memory; counts how many were taken."""
-
-    layers: dict[Digest, Kept] = field(default_factory=dict)
-    taken: int = 0
-
-    def find(self, diff_id: Digest) -> Kept | None:
-        return self.layers.get(diff_id)
-
-    def store(self, stream: BinaryIO) -> Kept:
-        content = b"".join(iter(lambda: stream.read(1 << 20), b""))
-        kept = Kept(Digest(hashlib.sha256(content).hexdigest()), content)
-        self.layers[kept.diff_id] = kept
-        self.taken += 1
-        return kept
-
-
-@dataclass
-class Site:
-    """An engine, a builder and a recipe's directory."""
-
-    engine: RunningEngine
-    kind: Any
-    work: Path
-    recipe: Path
-    notes: Notes = field(default_factory=Notes)
-
-    def options(self, **values: Any) -> BuildOptions:
-        return BuildOptions(**{"builder": self.kind, **values})
-
-    def open(self, platform: Any = "linux/amd64", **values: Any) -> BuildEngine:
-        client = connect(self.engine.base_url)
-        return BuildEngine(client, self.work, platform, self.options(**values), self.notes)
-
-    def write(self, name: str, text: str) -> None:
-        (self.recipe / name).write_text(text)
-
-    def build(
-        self,
-        session: BuildSession,
-        base: str,
-        app: str | None = None,
-        locked: Sequence[LockedImage] = (),
-        **values: Any,
-    ) -> list[BuiltImage]:
-        """Build ``Dockerfile.base`` and ``Dockerfile`` with these texts."""
-        recipe = self._recipe(base, app)
-        made = [session.build(request_of(recipe, recipe.base, self.options(**values)), locked, {})]  # type: ignore[arg-type]
-        for spec in recipe.apps:
-            made.append(session.build(request_of(recipe, spec, self.options(**values)), locked, {BASE: made[0]}))
-        return made
-
-    def _recipe(self, base: str, app: str | None) -> Recipe:
-        self.write("Dockerfile.base", base)
-        self.write("Dockerfile", app or "")
-        return Recipe(
-            format=1,
-            name="service",
-            version="1",
-            platform="linux/amd64",
-            base=BuildSpec(dockerfile="Dockerfile.base", tag=BASE),
-            apps=(BuildSpec(dockerfile="Dockerfile", tag=APP),) if app else (),
-            directory=self.recipe,
-        )
-
-    def private(self) -> str:
-        """Everything private that the engine still shows."""
-        images = self.engine.docker("images", "--format", "{{.Repository}}:{{.Tag}}")
-        containers = self.engine.docker("ps", "--all", "--format", "{{.Labels}}")
-        return "\n".join(
-            line
-            for line in (images + containers).splitlines()
-            if REPOSITORY in line or ("bundler" in line and CACHE not in line)
-        )
-
+from tests.support.image_building import (
+    BASE,
+    MODELS,
+    OUTSIDE,
+    Site,
+    Store,
+    config_of,
+    outputs,
+    site_of,
+)
 
 KINDS = [
     "docker20-buildx",
@@ -150,16 +35,6 @@ KINDS = [
 ]
 BUILDX = [kind for kind in KINDS if kind.endswith("buildx")]
 EACH_BUILDER = ["docker20-classic", "docker26-buildx"]
-
-
-def site_of(name: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    fixture, _, kind = name.partition("-")
-    engine: RunningEngine = request.getfixturevalue(fixture)
-    request.getfixturevalue("busybox")(engine, OUTSIDE)
-    for key, value in engine.environment().items():
-        monkeypatch.setenv(key, value)
-    (tmp_path / "recipe").mkdir()
-    return Site(engine, kind, tmp_path / "work", tmp_path / "recipe")
 
 
 @pytest.fixture(params=KINDS)
@@ -185,20 +60,6 @@ def buildx(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
 def one(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Site]:
     """A site of a kind that the test names."""
     return lambda name: site_of(name, request, tmp_path, monkeypatch)
-
-
-def config_of(image: ExportedImage[Kept]) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(image.config)
-    return found
-
-
-def outputs(image: ExportedImage[Kept], path: str) -> str:
-    """The file at ``path`` in the topmost layer that has it."""
-    for layer in reversed(image.layers):
-        with tarfile.open(fileobj=io.BytesIO(layer.content)) as archive:
-            if path in archive.getnames() and (content := archive.extractfile(path)):
-                return content.read().decode()
-    raise AssertionError(f"{path} is in no layer")
 
 
 def test_base_and_app_over_private_parents(site: Site) -> None:
@@ -467,122 +328,6 @@ def test_a_platform_that_the_builder_has_not(builder: Site) -> None:
     site = builder
     with pytest.raises(EngineError, match="not for linux/arm64"):
         site.open(platform="linux/arm64")
-
-
-def test_a_link_above_a_model_is_named(one: Callable[[str], Site]) -> None:
-    site = one("docker20-buildx")
-    site.write("Dockerfile.own", f"FROM {OUTSIDE}\nRUN mkdir /opt && ln -s /opt /app\n")
-    site.engine.docker("build", "-q", "-t", "linked:1", "-f", str(site.recipe / "Dockerfile.own"), str(site.recipe))
-    engine = site.open()
-    with engine.session(MODELS) as session, pytest.raises(BuildError, match="/app is a symbolic link"):
-        site.build(session, "FROM linked:1\n", locked=[engine.resolve_from("linked:1", None)])
-    site.engine.docker("rmi", "linked:1")
-
-
-@pytest.mark.parametrize("kind", ["docker20-buildx", "docker28_containerd-buildx"])
-def test_an_image_of_a_registry_is_pulled_by_digest_and_gets_no_tag(
-    one: Callable[[str], Site], registry: str, kind: str
-) -> None:
-    site = one(kind)
-    name = f"{registry}/team/parent:{kind.partition('-')[0]}"
-    site.engine.docker("tag", OUTSIDE, name)
-    pushed = site.engine.docker("push", "-q", name) and site.engine.docker("inspect", name)
-    digest = json.loads(pushed)[0]["RepoDigests"][-1].partition("@")[2]
-    site.engine.docker("rmi", name)
-    engine = site.open()
-    locked = engine.resolve_from(name, None)
-    assert (locked.kind, locked.asked) == ("registry-digest", name)
-    assert digest.startswith("sha256:") and str(locked.value) in pushed
-    assert name not in site.engine.docker("images", "--format", "{{.Repository}}:{{.Tag}}")
-    lock = Lock(format=1, platform="linux/amd64", models=(), images=(locked,))
-    assert engine.resolve_from(name, lock) == locked
-    with engine.session(MODELS) as session:
-        site.build(session, f"FROM {name}\nRUN true\n", locked=[locked])
-
-
-def test_an_image_of_others_from_the_engine_is_not_pulled(one: Callable[[str], Site], registry: str) -> None:
-    site = one("docker20-buildx")
-    name = f"{registry}/team/beside:1"
-    site.engine.docker("tag", OUTSIDE, name)
-    site.engine.docker("push", "-q", name)
-    engine = site.open()
-    locked = engine.resolve_image(name, None)
-    assert (locked.role, locked.kind) == ("image", "registry-digest")
-    site.engine.docker("rmi", name)
-    before = images_in(site.engine)
-    lock = Lock(format=1, platform="linux/amd64", models=(), images=(locked,))
-    for known, command in ((None, f"docker pull {name}"), (lock, f"docker pull {name[:-2]}@{locked.value}")):
-        with pytest.raises(EngineError, match="is not in the engine") as caught:
-            engine.resolve_image(name, known)
-        assert f"`{command}`" in caught.value.remedy and "from: registry" in caught.value.remedy
-    assert images_in(site.engine) == before
-
-
-def test_a_locked_image_that_is_gone_is_an_error(one: Callable[[str], Site]) -> None:
-    engine = one("docker20-buildx").open()
-    missing = LockedImage(role="from", asked=OUTSIDE, kind="image-id", value=Digest("0" * 64))
-    lock = Lock(format=1, platform="linux/amd64", models=(), images=(missing,))
-    with pytest.raises(BuildError, match="does not hold"):
-        engine.resolve_from(OUTSIDE, lock)
-
-
-@pytest.mark.parametrize("kind", ["docker20-buildx", "docker28_containerd-buildx"])
-def test_a_nameless_image_of_a_person_stays(one: Callable[[str], Site], kind: str) -> None:
-    site = one(kind)
-    site.write("Dockerfile.own", f"FROM {OUTSIDE}\nRUN echo {kind} > /own\n")
-    own = ["build", "-q", "-t", "own:1", "-f", str(site.recipe / "Dockerfile.own"), str(site.recipe)]
-    image_id = site.engine.docker(*own).strip()
-    engine = site.open()
-    locked = engine.resolve_from("own:1", None)
-    site.engine.docker("tag", OUTSIDE, "own:1")
-    with engine.session(MODELS) as session:
-        site.build(session, "FROM own:1\nRUN true\n", locked=[locked])
-    assert json.loads(site.engine.docker("inspect", image_id))[0]["Id"] == image_id
-    site.engine.docker("rmi", "-f", "own:1", image_id)
-    assert site.private() == ""
-
-
-def test_what_a_killed_build_left_is_removed_by_the_next_and_not_what_lives(builder: Site) -> None:
-    site = builder
-    engine = site.open()
-    script = (
-        "import os,signal,sys\nfrom pathlib import Path,PurePosixPath\n"
-        "from bundler.builder.images import *\nfrom bundler.core.docker_api import connect\n"
-        "from bundler.core.progress import SilentProgress\n"
-        f"e=BuildEngine(connect(),Path({str(site.work)!r}),'linux/amd64',BuildOptions(builder={site.kind!r}),SilentProgress())\n"
-        f"with e.session([PurePosixPath('/app/m')]) as s:\n    s.outside(e.resolve_from({OUTSIDE!r},None))\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    killed = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert "outside" in site.private()
-    with engine.session(MODELS) as session:
-        assert site.private() == ""
-        mine = session.outside(engine.resolve_from(OUTSIDE, None))
-        with engine.session(MODELS):
-            assert site.private() == mine.tag
-
-
-def test_attestations_are_left_out(one: Callable[[str], Site]) -> None:
-    site = one("docker28_containerd-buildx")
-    site.write("Dockerfile.own", f"FROM {OUTSIDE}\nRUN echo attested > /own\n")
-    arguments = [
-        "--provenance=true",
-        "-q",
-        "-t",
-        "attested:1",
-        "-f",
-        str(site.recipe / "Dockerfile.own"),
-        str(site.recipe),
-    ]
-    subprocess.run(["docker", "buildx", "build", *arguments], check=True, capture_output=True)
-    engine, store = site.open(), Store()
-    with engine.session(MODELS) as session:
-        image = session.outside(engine.resolve_image("attested:1", None))
-        (exported,) = session.export([image], store)
-    assert outputs(exported, "own") == "attested\n"
-    assert store.taken == 2
-    site.engine.docker("rmi", "attested:1")
 
 
 def certificate() -> str:
