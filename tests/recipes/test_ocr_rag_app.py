@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import re
 import socket
 import subprocess
 import time
@@ -15,10 +16,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bundler.builder.recipe_checks import ServeCheckSpec
+from bundler.builder.recipe_file import load_recipe
 from testbed.reference import reference_python
 from testbed.stand_ins import RERANKER, SARASHINA, YOMITOKU
 from testbed.stand_ins import run as run_in_reference
-from tests.support.ocr_rag import Image, copy_of, lay_out
+from tests.support.ocr_rag import RECIPE, Image, copy_of, lay_out
 
 LINES = ["Where can I borrow books?", "The library in Tokyo lends them."]
 _DRAW = (
@@ -40,10 +43,10 @@ class OverUnixSocket(http.client.HTTPConnection):
 
 
 class Server:
-    """A running service."""
+    """A running service; ``last`` is the body of its last answer."""
 
     def __init__(self, image: Image, path: Path, log: Path) -> None:
-        self.image, self.path, self.log = image, path, log
+        self.image, self.path, self.log, self.last = image, path, log, ""
 
     def ask(self, method: str, path: str, body: bytes | None = None, kind: str = "application/json") -> tuple[int, Any]:
         connection = OverUnixSocket(self.path)
@@ -51,7 +54,8 @@ class Server:
             with contextlib.suppress(BrokenPipeError):  # it may answer, and close, before all was sent
                 connection.request(method, path, body=body, headers={"Content-Type": kind} if body is not None else {})
             answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
+            self.last = answer.read().decode()
+            return answer.status, json.loads(self.last)
         finally:
             connection.close()
 
@@ -118,6 +122,15 @@ def test_health_tells_models_commits_and_times(server: Server) -> None:
     assert told == {f"{name}@{locked[name]}" for name in (SARASHINA, RERANKER, *YOMITOKU[1:4], lite)}
     assert all(each["seconds"] >= 0 and Path(each["path"]).is_dir() for each in answer["models"])
     assert answer["seconds"] > 0
+
+
+@pytest.mark.parametrize(("seconds", "in_time"), [("4.217", True), ("9", True), ("10.1", False), ("12", False)])
+def test_the_recipe_asks_health_whether_ten_seconds_were_enough(server: Server, seconds: str, in_time: bool) -> None:
+    (check,) = (each for each in load_recipe(RECIPE).checks if isinstance(each, ServeCheckSpec))
+    assert server.ask("GET", str(check.ask))[0] == 200
+    said = re.sub(r'"seconds":[\d.]+,"models"', f'"seconds":{seconds},"models"', server.last)
+    assert f'"seconds":{seconds},' in said
+    assert all(re.search(pattern, said) for pattern in check.expect) is in_time
 
 
 def test_a_page_is_read(server: Server) -> None:
