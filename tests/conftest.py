@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import signal
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,12 @@ NEEDS_ENGINE = frozenset((*ENGINES, "any_engine", "start_engine", "isolated_host
 
 
 def pytest_configure() -> None:
-    """What all workers of a run inherit: one seed, a new one each time unless BUNDLER_TEST_SEED says which; one thread."""
+    """What all workers of a run inherit: one seed, a new one each time unless BUNDLER_TEST_SEED says which; one thread.
+
+    And SIGINT, which a shell has its jobs in the background ignore, and all that these start.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.setdefault("BUNDLER_TEST_SEED", str(random.SystemRandom().randrange(1 << 32)))
     # numpy and torch let threads wait for each other at every product of matrices; on cores that others use too, each of
     # these waits lasts until the other thread has its turn again, which makes seconds into minutes.
