@@ -402,7 +402,7 @@ def test_first_start_tells_the_time_with_a_download_and_from_the_image(told: Tol
     assert re.search(r"downloaded in \d+ s", done.stdout)
     assert re.search(r"all models loaded in [\d.]+ s", done.stdout)
     read = {seen.path for seen in told.site.hub.requests("/lfs/", method="GET")}
-    for repo in (stand_ins.SARASHINA, stand_ins.RERANKER, *stand_ins.YOMITOKU):
+    for repo in (stand_ins.SARASHINA, stand_ins.RERANKER, stand_ins.YOMITOKU[0]):
         assert any(repo in path for path in read), f"{repo} was not downloaded: {read}"
 
 

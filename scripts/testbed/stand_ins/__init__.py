@@ -50,8 +50,9 @@ PACKAGES = (
     "onnxruntime==1.32.0",
     "onnxscript==0.7.2",
     "numpy==2.4.6",
-    "gguf==0.19.0",  # no part of the service: the LLM's file is written with it
 )
+#: What the LLM's file is written with.
+_TOOLS = ("gguf==0.19.0",)
 _HERE = Path(__file__).resolve().parent
 
 
@@ -87,7 +88,7 @@ def yomitoku_package() -> Path:
 
 def environment() -> dict[str, str]:
     """The variables with which the reference interpreter finds the service's packages, this one and YomiToku's."""
-    places = (site_packages(PACKAGES), _HERE.parents[1], yomitoku_package())
+    places = (site_packages((*PACKAGES, *_TOOLS)), _HERE.parents[1], yomitoku_package())
     offline = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "PYTHONDONTWRITEBYTECODE": "1"}
     return {**os.environ, **offline, "PYTHONPATH": os.pathsep.join(map(str, places))}
 
@@ -126,7 +127,7 @@ def _kept(name: str, make: Callable[[Path], object]) -> Path:
 
 def _key() -> str:
     """Of all that they are made by."""
-    digest = hashlib.sha256("\n".join(PACKAGES).encode())
+    digest = hashlib.sha256("\n".join((*PACKAGES, *_TOOLS)).encode())
     for path in sorted(_HERE.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             digest.update(f"{path.relative_to(_HERE)}\0".encode() + path.read_bytes())
