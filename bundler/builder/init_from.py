@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -62,7 +61,8 @@ def init_from(origin: str, target: Path, name: str, models: Sequence[str] = ()) 
     renamed = {with_name(path, recipe.name, name): file for path, file in files.items()}
     written = write_new(target, {**renamed, SCHEMA_COPY: NewFile(schema_text().encode())})
     still_named = _naming(exchanged, [each.old_name for each in exchanges])
-    return Started(written, exchanges, tuple(sorted(not_taken)), still_named, _to_record(load_recipe(target)))
+    to_record = tuple(with_name(file, recipe.name, name) for file in _compared_with(recipe) if file not in recorded_of)
+    return Started(written, exchanges, tuple(sorted(not_taken)), still_named, to_record)
 
 
 def _require_fitting(name: str) -> None:
@@ -84,11 +84,6 @@ def _recorded_of(recipe: Recipe) -> dict[str, str]:
     return {file: read_golden(path).model for file, path in files.items() if path.is_file()}
 
 
-def _to_record(recipe: Recipe) -> tuple[str, ...]:
-    """Files of recorded outputs that are not there."""
-    return tuple(file for file in _compared_with(recipe) if not recipe.path_of(file).is_file())
-
-
 def _compared_with(recipe: Recipe) -> list[str]:
     return [check.golden for check in recipe.checks if isinstance(check, GoldenSpec)]
 
@@ -100,10 +95,10 @@ def _exchanged(
     home = f"recipes/{recipe.name}"
 
     def exchanged(path: str, text: str) -> str:
-        if path == RECIPE_FILE:
-            text = _with_other_models(_with_own_schema(path, text), recipe, exchanges)
-        elif PurePosixPath(path).name == RECIPE_FILE:
+        if PurePosixPath(path).name == RECIPE_FILE:
             text = _with_own_schema(path, text)
+            if path == RECIPE_FILE:
+                text = _with_other_models(text, recipe, exchanges)
         elif PurePosixPath(path).suffix == ".md":
             # Prose says more about a model than its repo: a person has to read it again.
             text = without_links_outside(text, path, home)
@@ -116,8 +111,8 @@ def _exchanged(
 
 def _with_own_schema(path: str, text: str) -> str:
     """``recipe.yaml`` at ``path`` with the schema that stands beside the first recipe."""
-    place = posixpath.relpath(SCHEMA_COPY, posixpath.dirname(path) or ".")
-    return _SCHEMA_LINE.sub(f"$schema={place if place.startswith('.') else f'./{place}'}", text, count=1)
+    up = "../" * path.count("/") or "./"
+    return _SCHEMA_LINE.sub(f"$schema={up}{SCHEMA_COPY}", text, count=1)
 
 
 def _with_other_models(text: str, recipe: Recipe, exchanges: Sequence[ModelExchange]) -> str:
@@ -143,10 +138,8 @@ def _commented(
     notes = _notes(files, recipe, "", exchanges, recorded_of)
     notes[RECIPE_FILE].insert(0, header)
     # One whose image stands beside those of the first, and which is built by itself.
-    further = (PurePosixPath(path).parent for path in files if PurePosixPath(path).name == RECIPE_FILE)
-    for folder in further:
-        if folder.parts:
-            notes |= _notes(files, load_recipe(recipe.directory / folder), f"{folder}/", (), {})
+    for folder in (PurePosixPath(path).parent for path in files if path.endswith(f"/{RECIPE_FILE}")):
+        notes |= _notes(files, load_recipe(recipe.directory / folder), f"{folder}/", (), {})
     return rewritten(files, lambda path, text: annotated(text, notes.get(path, ())))
 
 

@@ -21,16 +21,21 @@ class HeldLockError(PreconditionError):
 
 @contextmanager
 def exclusive_lock(
-    path: Path, subject: str, timeout_s: float = 0.0, told: Optional[Callable[[str], None]] = None
+    path: Path,
+    subject: str,
+    timeout_s: float = 0.0,
+    told: Optional[Callable[[str], None]] = None,
+    meanwhile: Optional[Callable[[], None]] = None,
 ) -> Iterator[None]:
     """Hold the lock at ``path`` while the block runs; it ends with the process, however that ends.
 
     ``subject`` says what is locked, for the message. Waits ``timeout_s`` seconds for another run to finish, and tells
-    ``told`` once that it does; then raises HeldLockError. PreconditionError where the lock cannot be made.
+    ``told`` once that it does; ``meanwhile`` is called again and again, and may raise. Then raises HeldLockError;
+    PreconditionError where the lock cannot be made.
     """
     descriptor = _open(path)
     try:
-        _acquire(descriptor, path, subject, timeout_s, told)
+        _acquire(descriptor, path, subject, timeout_s, told, meanwhile)
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{os.getpid()}\n".encode())
         yield
@@ -51,7 +56,12 @@ def _open(path: Path) -> int:
 
 
 def _acquire(
-    descriptor: int, path: Path, subject: str, timeout_s: float, told: Optional[Callable[[str], None]]
+    descriptor: int,
+    path: Path,
+    subject: str,
+    timeout_s: float,
+    told: Optional[Callable[[str], None]],
+    meanwhile: Optional[Callable[[], None]],
 ) -> None:
     deadline = time.monotonic() + timeout_s
     while True:
@@ -66,6 +76,8 @@ def _acquire(
             if told:
                 told(f"waiting, since {why}")
                 told = None
+            if meanwhile:
+                meanwhile()
             time.sleep(_POLL_S)
         else:
             return

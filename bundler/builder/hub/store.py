@@ -10,9 +10,10 @@ it, the pass that makes a layer compares it (``layer.ChangedFileError``); size a
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,12 +22,11 @@ from bundler.builder.hub.part import Part
 from bundler.builder.lock import LockedFile
 from bundler.core.atomic import sync_directory, write_atomic
 from bundler.core.errors import PreconditionError
-from bundler.core.locking import HeldLockError, exclusive_lock
+from bundler.core.locking import exclusive_lock
 from bundler.core.progress import Progress
 
 #: Below the cache's root: what git sources and clones are read through.
 GIT_WORK = "git-work"
-_POLL_S = 1.0
 _OBJECT_MODE = 0o444
 
 
@@ -90,17 +90,8 @@ class ModelStore:
 
         ``check`` is called meanwhile, and may raise.
         """
-        lock, waited = self.root / "locks" / "objects" / f"{key_of(file)}.lock", False
-        with ExitStack() as held:
-            while True:
-                try:
-                    held.enter_context(exclusive_lock(lock, label, _POLL_S if waited else 0.0))
-                    break
-                except HeldLockError as error:
-                    if not waited:
-                        progress.note(f"{label}: waiting, since {error.what}")
-                    waited = True
-                    check()
+        lock = self.root / "locks" / "objects" / f"{key_of(file)}.lock"
+        with exclusive_lock(lock, label, math.inf, lambda why: progress.note(f"{label}: {why}"), check):
             yield
 
     def keep(self, whole: Path, file: LockedFile, digests: Digests) -> StoredFile:
