@@ -230,12 +230,17 @@ def rootfs(suite: str, include: Sequence[str] = ()) -> Prepared:
             require_root()
             with workplace(tar.with_suffix(".work")) as work:
                 versions = _bootstrap(suite, include, work / "root")
-                partial = tar.with_suffix(".partial")
-                argv = ["tar", "--create", "--numeric-owner", "--one-file-system", "--sort=name"]
-                command([*argv, "--file", str(partial), "--directory", f"{work}/root", "."], timeout_s=300)
                 stamp.write_text(json.dumps(versions, indent=1, sort_keys=True))
-                partial.rename(tar)
+                pack(work / "root", tar)
     return Prepared(tar.stem, tar, json.loads(stamp.read_text()), time.monotonic() - began)
+
+
+def pack(root: Path, tar: Path) -> None:
+    """Write the root file system at ``root`` as a tar, which is there when it is whole."""
+    partial = tar.with_suffix(".partial")
+    argv = ["tar", "--create", "--numeric-owner", "--one-file-system", "--sort=name"]
+    command([*argv, "--file", str(partial), "--directory", str(root), "."], timeout_s=300)
+    partial.rename(tar)
 
 
 def _bootstrap(suite: str, include: Sequence[str], root: Path) -> dict[str, str]:

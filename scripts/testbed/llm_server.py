@@ -9,7 +9,7 @@ import shutil
 import time
 from pathlib import Path
 
-from testbed.debian import Prepared, cache_dir, command, locked, unpack
+from testbed.debian import Prepared, cache_dir, locked, pack, unpack
 from testbed.trees import workplace
 
 _PACKAGES = (
@@ -26,11 +26,7 @@ def llm_server_rootfs() -> Prepared:
     with locked(tar.stem):
         if not tar.exists():
             with workplace(tar.with_suffix(".work")) as work:
-                root = _laid_out(packages.path, work / "root")
-                partial = tar.with_suffix(".partial")
-                argv = ["tar", "--create", "--numeric-owner", "--sort=name", "--file", str(partial)]
-                command([*argv, "--directory", str(root), "."])
-                partial.rename(tar)
+                pack(_laid_out(packages.path, work / "root"), tar)
     return Prepared("llm server", tar, packages.versions, time.monotonic() - began)
 
 

@@ -19,11 +19,11 @@ from tests.support.image_building import (
     MODELS,
     OUTSIDE,
     Site,
-    Store,
     config_of,
     outputs,
     site_of,
 )
+from tests.support.kept_layers import Store
 
 KINDS = [
     "docker20-buildx",

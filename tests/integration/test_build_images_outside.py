@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,19 +19,10 @@ from tests.support.image_building import (
     MODELS,
     OUTSIDE,
     Site,
-    Store,
     outputs,
     site_of,
 )
-
-EACH_BUILDER = ["docker20-classic", "docker26-buildx"]
-
-
-@pytest.fixture(params=EACH_BUILDER)
-def builder(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """Each builder once, for what does not depend on the engine's release."""
-    yield (made := site_of(request.param, request, tmp_path, monkeypatch))
-    assert made.private() == ""
+from tests.support.kept_layers import Store
 
 
 @pytest.fixture
@@ -113,8 +104,11 @@ def test_a_nameless_image_of_a_person_stays(one: Callable[[str], Site], kind: st
     assert site.private() == ""
 
 
-def test_what_a_killed_build_left_is_removed_by_the_next_and_not_what_lives(builder: Site) -> None:
-    site = builder
+@pytest.mark.parametrize("kind", ["docker20-classic", "docker26-buildx"])
+def test_what_a_killed_build_left_is_removed_by_the_next_and_not_what_lives(
+    one: Callable[[str], Site], kind: str
+) -> None:
+    site = one(kind)
     engine = site.open()
     script = (
         "import os,signal,sys\nfrom pathlib import Path,PurePosixPath\n"
@@ -132,6 +126,7 @@ def test_what_a_killed_build_left_is_removed_by_the_next_and_not_what_lives(buil
         mine = session.outside(engine.resolve_from(OUTSIDE, None))
         with engine.session(MODELS):
             assert site.private() == mine.tag
+    assert site.private() == ""
 
 
 def test_attestations_are_left_out(one: Callable[[str], Site]) -> None:

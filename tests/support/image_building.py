@@ -1,15 +1,14 @@
-"""A site to build images at with one of both builders, and a store that keeps exported layers in memory."""
+"""A site to build images at with one of both builders, and what is looked for in what comes out."""
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import tarfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any
 
 import pytest
 
@@ -24,11 +23,11 @@ from bundler.builder.images import (
 )
 from bundler.builder.lock import LockedImage
 from bundler.builder.recipe import BuildSpec, Recipe
-from bundler.core.digest import Digest
 from bundler.core.docker_api import connect
 from bundler.core.progress import SilentProgress
 from bundler.core.reference import Reference
 from testbed.engines import RunningEngine
+from tests.support.kept_layers import Kept
 
 MODELS = (PurePosixPath("/app/models/minilm"),)
 OUTSIDE = "busybox:1.36"
@@ -44,35 +43,6 @@ class Notes(SilentProgress):
 
     def note(self, text: str) -> None:
         self.lines.append(text)
-
-
-@dataclass(frozen=True)
-class Kept:
-    diff_id: Digest
-    content: bytes
-
-    @property
-    def names(self) -> list[str]:
-        with tarfile.open(fileobj=io.BytesIO(self.content)) as archive:
-            return [name.strip("/") for name in archive.getnames()]
-
-
-@dataclass
-class Store:
-    """Layers in memory; counts how many were taken."""
-
-    layers: dict[Digest, Kept] = field(default_factory=dict)
-    taken: int = 0
-
-    def find(self, diff_id: Digest) -> Kept | None:
-        return self.layers.get(diff_id)
-
-    def store(self, stream: BinaryIO) -> Kept:
-        content = b"".join(iter(lambda: stream.read(1 << 20), b""))
-        kept = Kept(Digest(hashlib.sha256(content).hexdigest()), content)
-        self.layers[kept.diff_id] = kept
-        self.taken += 1
-        return kept
 
 
 @dataclass

@@ -107,10 +107,6 @@ class OcrRagSite:
         """``bundler fetch`` of the recipe, with its licences accepted."""
         return self.bundler("fetch", recipe or self.recipe, *self.source_options, "--progress", "lines", *options)
 
-    def build(self, *options: str) -> subprocess.CompletedProcess[str]:
-        """``bundler build`` of the recipe, as README.md says and with what differs here."""
-        return self.bundler("build", self.recipe, *self.build_options, *options)
-
     @property
     def source_options(self) -> tuple[str, ...]:
         """Where models and licences come from."""
@@ -118,7 +114,7 @@ class OcrRagSite:
 
     @property
     def build_options(self) -> tuple[str, ...]:
-        """The same for a build, and all that it takes from elsewhere."""
+        """The same for a build, and what differs there."""
         arguments = [word for name, value in BUILD_ARGUMENTS.items() for word in ("--build-arg", f"{name}={value}")]
         source = (*LICENCES, "--endpoint", self.hub.endpoint)
         return (*arguments, *source, "--wheelhouse", str(wheels(self.root)), "--progress", "lines")

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import json
 import tarfile
-from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import Any
 
 import pytest
 import zstandard
@@ -16,27 +14,7 @@ import zstandard
 from bundler.builder.engine_build.export import ExportedImage, read_save
 from bundler.core.digest import Digest
 from bundler.core.errors import EngineError
-
-
-@dataclass(frozen=True)
-class Kept:
-    diff_id: Digest
-    content: bytes
-
-
-@dataclass
-class Store:
-    layers: dict[Digest, Kept] = field(default_factory=dict)
-    taken: int = 0
-
-    def find(self, diff_id: Digest) -> Kept | None:
-        return self.layers.get(diff_id)
-
-    def store(self, stream: BinaryIO) -> Kept:
-        self.taken += 1
-        content = b"".join(iter(lambda: stream.read(1 << 20), b""))
-        kept = Kept(Digest(hashlib.sha256(content).hexdigest()), content)
-        return self.layers.setdefault(kept.diff_id, kept)
+from tests.support.kept_layers import Kept, Store
 
 
 def layer(name: str) -> bytes:
