@@ -15,10 +15,7 @@ from testbed import TestbedError, debian, weights
 from testbed.hub import Hub, HubRepo
 
 ROOT = Path(__file__).resolve().parents[2]
-SUITE = "bookworm"
-#: What the recipe's Dockerfile.base asks of an image to start from.
-BASE_PACKAGES = ("ca-certificates", "python3-venv")
-BASE_TAG = f"bundler-demo/debian:{SUITE}"
+BASE_TAG = "bundler-demo/debian:bookworm"
 _CHANGES = ("ENV PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 'CMD ["bash"]')
 
 
@@ -71,7 +68,7 @@ def embedded_base(stage: Stage, host: ConnectedHost, online: bool) -> Iterator[s
 
 def _root_file_system(step: Step) -> Path | None:
     try:
-        made = debian.rootfs(SUITE, BASE_PACKAGES)
+        made = debian.python_rootfs()
     except TestbedError as error:
         if os.geteuid() == 0:
             raise

@@ -235,6 +235,11 @@ def rootfs(suite: str, include: Sequence[str] = ()) -> Prepared:
     return Prepared(tar.stem, tar, json.loads(stamp.read_text()), time.monotonic() - began)
 
 
+def python_rootfs() -> Prepared:
+    """A Debian 12 with its Python and ``venv``, as recipes start from one; see ``rootfs``."""
+    return rootfs("bookworm", ("ca-certificates", "python3-venv"))
+
+
 def pack(root: Path, tar: Path) -> None:
     """Write the root file system at ``root`` as a tar, which is there when it is whole."""
     partial = tar.with_suffix(".partial")

@@ -37,7 +37,7 @@ TOLERANCE = 1e-5
 @pytest.fixture(scope="module")
 def image(docker20: RunningEngine) -> Iterator[tuple[DockerEngine, Digest]]:
     """A Debian with its Python."""
-    rootfs = debian.rootfs("bookworm", ["ca-certificates", "python3-venv"]).path
+    rootfs = debian.python_rootfs().path
     image_id = debian_image(docker20, rootfs, "golden-test:os")
     yield DockerEngine(connect(docker20.base_url)), Digest.parse(image_id)
     docker20.docker("rmi", "golden-test:os")

@@ -152,7 +152,7 @@ def seen(docker20: RunningEngine, tmp_path_factory: pytest.TempPathFactory) -> I
 
 def python_image(engine: RunningEngine, home: Path) -> None:
     """Debian's Python with the real libraries."""
-    rootfs = debian.rootfs("bookworm", ["ca-certificates", "python3-venv"]).path
+    rootfs = debian.python_rootfs().path
     debian_image(engine, rootfs, f"{OS}-plain")
     (home / "Dockerfile").write_text(f"FROM {OS}-plain\nCOPY . /opt/site\nENV PYTHONPATH=/opt/site\n")
     try:

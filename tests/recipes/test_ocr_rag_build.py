@@ -134,7 +134,7 @@ def test_times_and_sizes_are_told(told: Told) -> None:
 
 def test_golden_outputs_were_compared_and_nothing_called_out(told: Told) -> None:
     found = checks_of(told.site.kit)
-    wanted = {"selfcheck", "sarashina-vectors", "reranker-scores", "sarashina-loads", "reranker-loads", "serves"}
+    wanted = {"loads", "sarashina-vectors", "reranker-scores", "serves"}
     assert wanted <= set(found)
     assert all(check["passed"] for check in found.values()), found
     for name in ("sarashina-vectors", "reranker-scores"):

@@ -16,7 +16,7 @@ PYTHON_IMAGE = "python:3.12-slim"
 @contextmanager
 def python_image(engine: RunningEngine, work: Path, tag: str = PYTHON_IMAGE) -> Iterator[str]:
     """The image of that name in ``engine`` for the time of the block; ``work`` takes its build's context."""
-    rootfs = debian.rootfs("bookworm", ["ca-certificates", "python3-venv"]).path
+    rootfs = debian.python_rootfs().path
     debian_image(engine, rootfs, "python-image:os")
     context = work / "python"
     context.mkdir()
