@@ -25,6 +25,7 @@ from bundler.builder.assemble import (
     require_storable,
 )
 from bundler.builder.beside import OutsideWorld
+from bundler.builder.cache import Cache
 from bundler.builder.compress import Compression
 from bundler.builder.describe import created_time
 from bundler.builder.describe_checks import describe_checks
@@ -44,7 +45,6 @@ from bundler.builder.source_policy.of_image import require_clean_images
 from bundler.builder.source_policy.of_recipe import require_clean_sources
 from bundler.builder.space import Need, StorePlace, require_space
 from bundler.builder.staged_blobs import EngineLayers, StagedBlobs
-from bundler.builder.state import Cache
 from bundler.builder.steps import Steps
 from bundler.builder.supply import DownloadSettings, ModelSupply
 from bundler.builder.writer import BundleWriter
@@ -58,7 +58,7 @@ from bundler.core.kit import TrustPolicy
 from bundler.core.locking import exclusive_lock
 from bundler.core.progress import Progress
 from bundler.core.provenance import Provenance, ProvingEngine
-from bundler.core.quiet import QUIET
+from bundler.core.quiet_environment import QUIET
 from bundler.core.reference import Reference
 from bundler.core.report.evidence import KnownBundle
 from bundler.core.verify import verify_kit

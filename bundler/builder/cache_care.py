@@ -8,10 +8,10 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from bundler.builder.cache import Cache
 from bundler.builder.hub.catalogue import Catalogue, CatalogueEntry
 from bundler.builder.hub.store import GIT_WORK, ModelStore
 from bundler.builder.lock import LockedModel
-from bundler.builder.state import Cache
 from bundler.core.digest import Digest
 from bundler.core.errors import Problem
 from bundler.core.locking import exclusive_lock

@@ -14,7 +14,7 @@ from typing import Any
 from bundler.builder.stack import Stack, Step, of_kind, own_steps
 from bundler.core.errors import BuildError
 from bundler.core.oci import Image, Layer, render_config, render_manifest
-from bundler.core.quiet import QUIET
+from bundler.core.quiet_environment import QUIET
 from bundler.core.reference import Reference
 
 #: What overlay2 mounts (``max depth exceeded`` beyond), the same on Docker 20.10, 26 and 28; containerd stores take more.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bundler.builder.beside import OutsideWorld
+from bundler.builder.cache import Cache
 from bundler.builder.compress import Compression
 from bundler.builder.hub.fetch import Snapshot
 from bundler.builder.images import BuildEngine, BuildOptions
@@ -19,7 +20,6 @@ from bundler.builder.recipe_file import load_recipe
 from bundler.builder.resolve import Upgrade, keep_lock, locked, relock, resolve, with_arguments, with_digests
 from bundler.builder.space import Need, existing_place, require_space
 from bundler.builder.staged_blobs import EngineLayers, StagedBlobs
-from bundler.builder.state import Cache
 from bundler.builder.supply import DownloadSettings, ModelPlan, ModelSupply
 from bundler.core.docker_api import EngineClient
 from bundler.core.locking import exclusive_lock

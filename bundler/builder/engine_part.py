@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import BinaryIO, cast
 
 from bundler.builder.beside import OutsideWorld, TakenImage
+from bundler.builder.cache import Cache
 from bundler.builder.images import BuildSession, BuiltImage, ExportedImage, request_of
 from bundler.builder.layer import layer_chunks, with_parents
 from bundler.builder.lock import Lock
@@ -21,10 +22,9 @@ from bundler.builder.recipe import ImageBase, Recipe
 from bundler.builder.space import Need, require_space
 from bundler.builder.stack import Stack, take_apart, without_private
 from bundler.builder.staged_blobs import StagedBlob
-from bundler.builder.state import Cache
 from bundler.core.digest import Digest
 from bundler.core.progress import Progress
-from bundler.core.quiet import QUIET
+from bundler.core.quiet_environment import QUIET
 from bundler.core.readers import ChunkReader
 from bundler.core.reference import Reference
 

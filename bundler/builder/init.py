@@ -9,7 +9,7 @@ from bundler.builder.schema import schema_text
 
 _RECIPE = """\
 # yaml-language-server: $schema=./recipe.schema.json
-# What bundler builds here: models, a base image with them, an application on top, in one checked tarball.
+# What bundler builds here: models, a base image with them, an application on top, in one checked bundle.
 # Every key is explained in docs/recipe.md of bundler.
 format: 1
 name: {name}

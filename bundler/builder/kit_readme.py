@@ -38,19 +38,29 @@ _CHECK = f"""1. Check the medium, before any program of this kit runs, with your
 
      sha256sum --check --quiet {SHA256SUMS}
 
-   It prints nothing if every file is as it was written. A file that {SHA256SUMS} does not list does not belong here."""
+   It prints nothing if every file is as it was written. A file that {SHA256SUMS} does not list does not belong here.
+   Compare what "sha256sum {SHA256SUMS}" says with what the builder of the kit told you on another way."""
 
-_INSTALL = f"""2. Install (needs a container engine and Python 3.9 or newer; no network, nothing else):
+_INSTALL = f"""2. Install (needs Docker 20.10 or newer and Python 3.9 or newer; no network, nothing else):
 
-     python3 {LOADER} install .
+     sudo python3 {LOADER} install . --into DIRECTORY
 
-   Nothing gets its name before everything was verified and proved; after a failure the same command goes on."""
+   DIRECTORY, outside of this kit, gets the files that travel with the images; without --into the last lines say where
+   they are. Nothing gets its name before everything was verified and proved. After a failure the same command goes on, or
+   "install --undo" takes back what it left. Every error ends with a line "do:". Nothing is started: where a compose.yaml
+   came, "docker compose up --detach" in DIRECTORY does that, after an update too."""
 
-_AFTERWARDS = f"""3. At any later time:
+_AFTERWARDS = f"""3. At any later time, as the same user:
 
      python3 {LOADER} verify .        reads every byte of this kit
      python3 {LOADER} inspect .       shows what is in it
-     python3 {LOADER} audit           compares what is installed with what was brought"""
+     sudo python3 {LOADER} audit      compares what is installed with what was brought
+     sudo python3 {LOADER} check      runs the checks of what is installed once more
+     sudo python3 {LOADER} report --output DIRECTORY
+                                         writes what was proved, and what was not, as one page
+
+   Exit codes: 0 all is well, 2 wrong words, 6 the kit is damaged (copy it again), 8 this engine cannot take it, 9 a proof,
+   a check or an audit failed, 10 something on this host is in the way. "--help" after any command tells the rest."""
 
 _WITHOUT_PYTHON = """Without Python: the bundle is an OCI archive and a docker-archive at once. After step 1,
 

@@ -75,12 +75,6 @@ def with_parents(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     return tuple(named[name] for name in sorted(named))
 
 
-def layer_size(entries: Sequence[Entry]) -> int:
-    """Bytes of the tar that ``layer_chunks`` gives for the same entries."""
-    headers = sum(len(_headers(entry)) for entry in entries)
-    return headers + sum(entry.size + padding(entry.size) for entry in entries if entry.kind == "file") + len(END)
-
-
 Observer = Callable[[int], None]
 
 

@@ -9,11 +9,11 @@ from typing import cast
 import click
 
 from bundler.builder.build import BuildReport, BuildSettings, RehearsalMode, build_kit
+from bundler.builder.cache import default_cache
 from bundler.builder.compress import Compression
 from bundler.builder.download import ModelSettings, plan_download
 from bundler.builder.engine_build.values import BuilderKind
 from bundler.builder.images import BuildOptions, SecretSource
-from bundler.builder.state import default_cache
 from bundler.builder.supply import DownloadSettings
 from bundler.cli.build_arguments import build_arg_option, pairs
 from bundler.cli.download_options import download_options
@@ -76,7 +76,7 @@ def build(  # one parameter for each option
     as_json: bool,
     mode: str,
 ) -> None:
-    """Build a kit from the directory RECIPE: models, base image, app images, one checksummed tarball."""
+    """Build a kit from the directory RECIPE: models, base image and app images in one bundle, with checksums."""
     progress = make_progress(mode)
     cache = default_cache()
     if dry_run:

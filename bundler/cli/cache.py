@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
+from bundler.builder.cache import default_cache
 from bundler.builder.cache_care import CacheState, cache_state, damaged_objects, incomplete, prune, remove_damaged
-from bundler.builder.state import default_cache
 from bundler.builder.supply import DownloadSettings, refetch
 from bundler.cli.download_options import download_options
 from bundler.cli.installer_options import json_option, progress_option

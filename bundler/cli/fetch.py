@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
+from bundler.builder.cache import default_cache
 from bundler.builder.download import DownloadPlan, ModelSettings, fetch_models, plan_download
 from bundler.builder.hub.fetch import Snapshot
-from bundler.builder.state import default_cache
 from bundler.builder.supply import DownloadSettings
 from bundler.cli.build_arguments import build_arg_option, pairs
 from bundler.cli.download_options import download_options

@@ -54,14 +54,14 @@ def install(
     as_json: bool,
     mode: str,
 ) -> int:
-    """Bring the kit (or bare tar) at KIT into the container engine of this host.
+    """Bring the kit (or bare tar) at KIT into the container engine of this host: Docker 20.10 or later.
 
     Nothing gets its name before everything is verified, loaded, proved and checked; a failure at any step leaves
     names and files as they were. The same command again finishes what was interrupted.
     """
-    if undo and (into or read_all or force):
+    if undo and (into or read_all or force or where_in_code):
         raise UsageError(
-            "--undo goes with none of --into, --read-all and --force",
+            "--undo goes with none of --into, --read-all, --force and --where-in-code",
             where="bundler install",
             remedy="run `bundler install --undo` alone",
         )

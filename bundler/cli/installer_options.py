@@ -9,6 +9,7 @@ from typing import Any, Callable, Optional, TypeVar
 import click
 
 from bundler.cli.progress import MODES
+from bundler.core.kit import require_outside_kits
 from bundler.installer.engine import Engine
 from bundler.installer.host import Host, default_state
 
@@ -77,6 +78,7 @@ def place_options(command: Command) -> Command:
 def make_host(state_dir: Optional[Path], lock_timeout_s: float) -> Host:
     """This host, with its state where it was asked for or where it belongs."""
     state = state_dir.absolute() if state_dir else default_state(os.environ, os.geteuid())
+    require_outside_kits(state, "--state-dir DIR")
     return Host(state, lock_timeout_s=lock_timeout_s)
 
 

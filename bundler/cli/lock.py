@@ -8,10 +8,10 @@ from pathlib import Path
 
 import click
 
+from bundler.builder.cache import default_cache
 from bundler.builder.download import LockReport, ModelSettings, lock_recipe
 from bundler.builder.lock import LOCK_FILE
 from bundler.builder.resolve import Upgrade
-from bundler.builder.state import default_cache
 from bundler.builder.supply import DownloadSettings
 from bundler.cli.build_arguments import build_arg_option, pairs
 from bundler.cli.download_options import download_options

@@ -11,7 +11,7 @@ from bundler.cli.installer_options import json_option, kit_argument, progress_op
 from bundler.cli.progress import make_progress
 from bundler.cli.tables import human_size
 from bundler.core.errors import CHANGED, BundleError
-from bundler.core.kit import TrustPolicy
+from bundler.core.kit import TrustPolicy, remedy_of
 from bundler.core.verify import VerifyReport, verify_kit
 
 
@@ -29,10 +29,11 @@ def verify(kit: Path, as_json: bool, mode: str) -> int:
     if as_json:
         click.echo(json.dumps(_as_object(report), ensure_ascii=False))
     if report.problems:
+        count = len(report.problems)
         raise BundleError(
-            f"{report.title} has {len(report.problems)} problems",
+            f"{report.title} has {count} problem{'s' if count > 1 else ''}",
             where=str(kit),
-            remedy="bring the kit here again, whole and unchanged; if it was copied, compare with the original medium",
+            remedy=remedy_of(report.problems),
             problems=report.problems,
         )
     if not as_json:

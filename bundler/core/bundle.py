@@ -24,7 +24,7 @@ from bundler.core.bundle_manifest import (
 from bundler.core.checksums import parse_sums
 from bundler.core.digest import CHUNK_BYTES, Digest
 from bundler.core.errors import EXTRA, MISSING, BundleError, Difference, PreconditionError
-from bundler.core.kit import Kit, TrustPolicy, audit_kit_files, locate_kit
+from bundler.core.kit import Kit, TrustPolicy, audit_kit_files, locate_kit, remedy_of
 from bundler.core.layout import (
     BUNDLE_JSON,
     HEAD,
@@ -99,7 +99,6 @@ class VerifiedBundle:
     manifest: BundleManifest
     manifest_bytes: bytes
     images: tuple[Image, ...]
-    member_sums: Mapping[str, Digest]
     members: Members
 
     def open_plain_layer(self, layer: Layer) -> BinaryIO:
@@ -117,10 +116,6 @@ class VerifiedBundle:
         name = payload_name(file.path)
         return cast("BinaryIO", CheckedReader(self.members.open(name), file.sha256, file.size, self._where(name)))
 
-    def image_entry(self, image: Image) -> BundledImage:
-        """What ``bundle.json`` says of ``image``."""
-        return next(entry for entry in self.manifest.images if entry.reference == image.reference)
-
     def _where(self, name: str) -> str:
         return f"{self.kit.tar.name}, {name}"
 
@@ -134,7 +129,10 @@ def open_bundle(path: Path, policy: TrustPolicy) -> VerifiedBundle:
     kit = locate_kit(path, policy)
     if problems := audit_kit_files(kit):
         raise BundleError(
-            "the kit's files are not as its SHA256SUMS says", where=str(path), remedy=_REMEDY, problems=problems
+            "the kit's files are not as its SHA256SUMS says",
+            where=str(path),
+            remedy=remedy_of(problems),
+            problems=problems,
         )
     require_known_head(kit)
     return open_members(kit, TarMembers(kit.tar))
@@ -184,7 +182,7 @@ def open_members(kit: Kit, members: Members) -> VerifiedBundle:
     }
     for name, content in expected.items():
         _require(metadata[name] == content, kit, f"{name} does not name the images of bundle.json")
-    return VerifiedBundle(kit, manifest, metadata[BUNDLE_JSON], images, sums, members)
+    return VerifiedBundle(kit, manifest, metadata[BUNDLE_JSON], images, members)
 
 
 def _require(condition: bool, kit: Kit, what: str, difference: Optional[Difference] = None) -> None:

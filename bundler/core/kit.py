@@ -7,14 +7,23 @@ but its own sums.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
 from bundler.core.checksums import parse_sums
 from bundler.core.digest import Digest
-from bundler.core.errors import CHANGED, EXTRA, MISSING, BundleError, PreconditionError, Problem, SignatureError
+from bundler.core.errors import (
+    CHANGED,
+    EXTRA,
+    MISSING,
+    BundleError,
+    PreconditionError,
+    Problem,
+    SignatureError,
+    UsageError,
+)
 from bundler.core.layout import HEAD, HEAD_MEMBERS, SHA256SUMS
 
 MAX_SUMS_SIZE = 16 << 20
@@ -97,6 +106,21 @@ def _locate_directory(directory: Path) -> Kit:
     return Kit(directory, directory / tars[0], sums)
 
 
+def require_outside_kits(path: Path, option: str) -> None:
+    """Raise UsageError where ``path``, which is to be written for ``option``, stands inside of a kit.
+
+    A kit with one more file is no longer as its SHA256SUMS says, and is refused by everything that reads kits.
+    """
+    place = path.resolve()
+    for directory in (place, *place.parents):
+        if (directory / SHA256SUMS).is_file() and (directory / HEAD).is_dir():
+            raise UsageError(
+                f"nothing can be written inside the kit {directory.name}: it would no longer be as its SHA256SUMS says",
+                where=str(path),
+                remedy=f"name another place with {option}",
+            )
+
+
 def audit_kit_files(kit: Kit) -> list[Problem]:
     """Every file of the kit but the tar against its sum: what is missing, what is extra, what was changed.
 
@@ -118,6 +142,13 @@ def audit_kit_files(kit: Kit) -> list[Problem]:
     for name in sorted(listed & found - {kit.tar.name}):
         problems += _content_problems(kit.directory / name, name, kit.sums[name])
     return problems
+
+
+def remedy_of(problems: Sequence[Problem]) -> str:
+    """What is to be done about what ``audit_kit_files`` found: a file too many is no reason to copy a kit again."""
+    if all(problem.difference == EXTRA for problem in problems):
+        return "nothing of the kit itself is damaged: move what does not belong to it out of its directory"
+    return f"{_REMEDY}; if it was copied, compare with the original medium"
 
 
 def _content_problems(path: Path, name: str, expected: Digest) -> list[Problem]:

@@ -31,9 +31,9 @@ from bundler.core.verify import verify_kit
 from bundler.installer import chained_log, receipts
 from bundler.installer.audit_report import AuditReport, Finding
 from bundler.installer.engine import Engine, EngineFacts
+from bundler.installer.file_digest import digest_of
 from bundler.installer.host import Host
 from bundler.installer.model_files import compare_model
-from bundler.installer.placed import digest_of
 from bundler.installer.receipt import InstalledImage, Receipt
 
 

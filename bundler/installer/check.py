@@ -16,7 +16,7 @@ from bundler.core.checks import AnyCheck
 from bundler.core.digest import Digest
 from bundler.core.errors import CheckError, PreconditionError
 from bundler.core.progress import Progress
-from bundler.core.quiet import told_loud
+from bundler.core.quiet_environment import told_loud
 from bundler.core.reference import Reference
 from bundler.installer import receipts
 from bundler.installer.checks.models import check_models

@@ -23,13 +23,13 @@ from bundler.core.reference import Reference
 from bundler.installer import chained_log, receipts
 from bundler.installer.checks.running import require_passed, run_checks
 from bundler.installer.engine import Engine, EngineFacts
+from bundler.installer.file_digest import digest_of
 from bundler.installer.host import Host
 from bundler.installer.journal import Journal, open_journal
 from bundler.installer.journal_file import read_entries
 from bundler.installer.load import load_images, read_layers, unread_layers
 from bundler.installer.names import name_all
 from bundler.installer.payload import FilePlan, place_files, plan_files
-from bundler.installer.placed import digest_of
 from bundler.installer.preflight import preflight, require_space_for_files
 from bundler.installer.prove import prove_image
 from bundler.installer.receipt import InstalledImage, PlacedFile, Receipt

@@ -10,17 +10,17 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 from bundler.core.atomic import atomic_file, sync_directory
 from bundler.core.bundle import VerifiedBundle
 from bundler.core.bundle_manifest import PayloadFile
 from bundler.core.digest import CHUNK_BYTES
-from bundler.core.errors import PreconditionError, Problem, UsageError
+from bundler.core.errors import PreconditionError, Problem
+from bundler.core.kit import require_outside_kits
 from bundler.core.progress import Progress
+from bundler.installer.file_digest import digest_of
 from bundler.installer.journal import Journal
 from bundler.installer.journal_file import BegunFile
-from bundler.installer.placed import digest_of
 from bundler.installer.receipt import PlacedFile
 
 # Both carry the run's id, so that the run that undoes this one knows them, and takes nobody else's file for them.
@@ -45,9 +45,9 @@ class FilePlan:
 def plan_files(bundle: VerifiedBundle, directory: Path, ours: Iterable[PlacedFile], *, force: bool) -> FilePlan:
     """What is to be written to the absolute ``directory``; ``ours`` are the files that an earlier install placed.
 
-    Raises UsageError for a directory inside the kit, PreconditionError with every file that stands in the way.
+    Raises UsageError for a directory inside a kit, PreconditionError with every file that stands in the way.
     """
-    _require_outside(directory, bundle.kit.directory)
+    require_outside_kits(directory, "--into DIR")
     own = {file.path: file.sha256 for file in ours}
     standing, new, conflicts = [], [], []
     for file in bundle.manifest.files:
@@ -61,15 +61,6 @@ def plan_files(bundle: VerifiedBundle, directory: Path, ours: Iterable[PlacedFil
             conflicts.append(Problem(str(path), "is there and differs from the bundle's"))
     _require_free(directory, (*conflicts, *_blocked(directory, new)))
     return FilePlan(directory, tuple(standing), tuple(new))
-
-
-def _require_outside(directory: Path, kit: Optional[Path]) -> None:
-    if kit is not None and kit.resolve() in (directory.resolve(), *directory.resolve().parents):
-        raise UsageError(
-            "payload files cannot be placed inside the kit: it would no longer be as its SHA256SUMS says",
-            where=str(directory),
-            remedy="name another directory with --into DIR",
-        )
 
 
 def _blocked(directory: Path, files: Sequence[PayloadFile]) -> list[Problem]:

@@ -10,8 +10,8 @@ from typing import Optional
 from bundler.core.digest import Digest
 from bundler.core.reference import Reference
 from bundler.installer.engine import Engine
+from bundler.installer.file_digest import digest_of
 from bundler.installer.journal_file import BegunFile, MovedName
-from bundler.installer.placed import digest_of
 
 
 def restore_names(engine: Engine, names: Mapping[Reference, MovedName]) -> None:

@@ -52,7 +52,7 @@ PPOCR = Carrier(
         "rapidocr/models/ch_ppocr_mobile_v2.0_cls_mobile.onnx": "onnx/PP-OCRv4/cls/ch_ppocr_mobile_v2.0_cls_mobile.onnx",
     },
 )
-REPO_ID, PACKAGE, PACKAGE_SHA256 = MINILM.repo_id, MINILM.package, MINILM.sha256
+REPO_ID, PACKAGE = MINILM.repo_id, MINILM.package
 
 
 def cache_folder() -> Path:

@@ -193,6 +193,14 @@ def test_the_kits_own_report_is_the_one_that_is_written_there(old_host: OldHost)
 
 
 @pytest.mark.engine
+def test_a_report_that_is_asked_for_inside_the_kit_leaves_the_kit_whole(old_host: OldHost) -> None:
+    for words in (("report", "."), ("report", ".", "--output", "papers")):
+        assert "--output" in require_three_lines(old_host.types(*words, engine=False), 2)[2]
+    done = old_host.types("verify", ".", "--progress", "none", engine=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.engine
 def test_a_damaged_kit_is_refused(old_host: OldHost, damaged_kit: Path) -> None:
     before = images_in(old_host.engine)
     options = ("--progress", "none", "--state-dir", "/srv/damaged")

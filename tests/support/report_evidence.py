@@ -8,6 +8,7 @@ from pathlib import Path
 from bundler.core.bundle import open_bundle
 from bundler.core.check_result import CheckResult
 from bundler.core.code_place import CodePlace, Frame
+from bundler.core.digest import Digest
 from bundler.core.egress import TRIPWIRE, WEAKER, Attempt, NoEgress
 from bundler.core.kit import TrustPolicy
 from bundler.core.provenance import Control, Provenance, ProvingEngine
@@ -69,7 +70,7 @@ def evidence(
 ) -> Evidence:
     """The evidence of a rehearsal with these results; ``wanted`` as for `make_bundle`."""
     bundle = open_bundle(make_bundle(directory, **wanted), TrustPolicy())
-    known = KnownBundle(bundle.manifest, bundle.member_sums["bundle.json"], bundle.kit.tar_sum)
+    known = KnownBundle(bundle.manifest, Digest.of(bundle.manifest_bytes), bundle.kit.tar_sum)
     return Evidence(REHEARSAL, mode, known, results, provenance)
 
 

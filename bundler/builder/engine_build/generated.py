@@ -13,8 +13,6 @@ from bundler.builder.dockerfile import SCRATCH, Dockerfile, Stage
 from bundler.builder.dockerfile_lines import Instruction, words
 from bundler.core.errors import BuildError
 
-_SYNTAX = re.compile(r"#\s*syntax\s*=", re.IGNORECASE)
-
 
 @dataclass(frozen=True)
 class Parents:

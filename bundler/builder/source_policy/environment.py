@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from bundler.builder.source_policy.hosts import model_host
 from bundler.builder.source_policy.rules import ENV_ONLINE, HUB_URL, REPO_ID
 from bundler.builder.source_policy.values import names_a_repo
-from bundler.core.quiet import is_on
+from bundler.core.quiet_environment import is_on
 
 OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
 ENDPOINT = "HF_ENDPOINT"

@@ -22,7 +22,7 @@ from bundler.builder.stack import Stack, own_steps
 from bundler.builder.staged_blobs import StagedBlob
 from bundler.core.errors import BuildError
 from bundler.core.progress import ObservedReader, Progress, Task
-from bundler.core.quiet import QUIET
+from bundler.core.quiet_environment import QUIET
 from bundler.core.readers import decompress
 
 _WHITEOUT = ".wh."

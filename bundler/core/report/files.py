@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bundler.core.atomic import write_atomic
 from bundler.core.errors import PreconditionError
+from bundler.core.kit import require_outside_kits
 from bundler.core.report.document import render_json
 from bundler.core.report.evidence import Evidence
 from bundler.core.report.page import GENERATOR, render_html
@@ -16,9 +17,11 @@ _LOOKED_AT = 4096
 def write_report(evidence: Evidence, output: Path) -> tuple[Path, Path]:
     """Write both; gives the paths of page and JSON. ``output`` is a directory, or the page's name, ``….html``.
 
-    An older report is replaced. Raises PreconditionError where something else stands there, or it cannot be written.
+    An older report is replaced. Raises UsageError for a place inside a kit, PreconditionError where something else
+    stands there, or it cannot be written.
     """
     page = output if output.suffix == ".html" else output / f"{evidence.manifest.title}-report.html"
+    require_outside_kits(page, "--output DIR or --output FILE.html")
     document = page.with_suffix(".json")
     try:
         _require_replaceable(page, f'content="{GENERATOR}"')

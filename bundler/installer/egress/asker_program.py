@@ -28,8 +28,6 @@ TOO_LONG = 3
 #: Bytes, where they come in pieces that fill a page; it prints at most twice as much, and one more for each piece.
 LONGEST_ANSWER = 0xF0000 // 2 - 0x100
 _HALVES = bytes.maketrans(b"abcdefghijklmnop0123456789", b"0123456789abcdef__________")
-#: The kernel takes no longer argument (MAX_ARG_STRLEN, with its end).
-LONGEST_REQUEST = (128 << 10) - 1
 
 _AMD64 = """
 start:

@@ -9,13 +9,13 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from bundler.builder.cache import Cache
 from bundler.builder.cache_care import cache_state, damaged_objects, incomplete, prune, remove_damaged
 from bundler.builder.hub.catalogue import Catalogue
 from bundler.builder.hub.digests import digests_of
 from bundler.builder.hub.store import ModelStore
 from bundler.builder.lock import LockedFile, LockedModel
 from bundler.builder.recipe_models import ModelSpec
-from bundler.builder.state import Cache
 from bundler.core.errors import PreconditionError
 from bundler.core.locking import exclusive_lock
 from bundler.core.progress import SilentProgress

@@ -59,6 +59,8 @@ def test_the_readme_checks_before_it_runs_anything(tmp_path: Path) -> None:
             "bundler.pyz install .",
             "bundler.pyz verify .",
             "bundler.pyz audit",
+            "bundler.pyz check",
+            "bundler.pyz report",
             "docker load",
         )
     ]

@@ -48,7 +48,6 @@ def test_a_bundle_gives_out_images_layers_and_files(content: bytes) -> None:
     base, app = bundle.images
     assert [layer.kind for layer in app.layers] == ["model", "os", "app"]
     assert app.layers[:2] == base.layers
-    assert bundle.image_entry(app).kind == "app"
     assert b"weights" not in bundle.open_plain_layer(app.layers[2]).read()
     blob = bundle.open_stored_layer(app.layers[0]).read()
     assert Digest.of(blob) == app.layers[0].blob.digest

@@ -9,8 +9,8 @@ import pytest
 
 from bundler.core.checksums import parse_sums, render_sums
 from bundler.core.digest import Digest
-from bundler.core.errors import BundleError, PreconditionError, SignatureError
-from bundler.core.kit import TrustPolicy, audit_kit_files, locate_kit
+from bundler.core.errors import BundleError, PreconditionError, SignatureError, UsageError
+from bundler.core.kit import TrustPolicy, audit_kit_files, locate_kit, remedy_of, require_outside_kits
 from tests.support.tiny_bundle import make_tiny_kit
 
 POLICY = TrustPolicy()
@@ -118,3 +118,20 @@ def test_a_medium_that_gives_nothing_is_a_finding(kit: Path) -> None:
     """A name that the file system does not read: the same as a bad sector for the caller."""
     with pytest.raises(PreconditionError):
         locate_kit(kit / "README.txt" / "x", POLICY)
+
+
+def test_nothing_is_to_be_written_inside_a_kit(kit: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(kit / "papers")
+    for inside in (kit, kit / "page.html", kit / "new" / "deep", tmp_path / "link" / "page.html"):
+        with pytest.raises(UsageError, match="inside the kit") as refused:
+            require_outside_kits(inside, "--output DIR")
+        assert "--output DIR" in refused.value.remedy
+    for outside in (kit.parent, kit.with_name(f"{kit.name}-report.html"), tmp_path / "SHA256SUMS"):
+        require_outside_kits(outside, "--output DIR")
+
+
+def test_a_file_too_many_is_to_be_moved_and_a_changed_one_to_be_brought_again(kit: Path) -> None:
+    (kit / "notes").touch()
+    assert "move what does not belong" in remedy_of(audit_kit_files(locate_kit(kit, POLICY)))
+    (kit / "README.txt").write_text("changed")
+    assert "bring the kit here again" in remedy_of(audit_kit_files(locate_kit(kit, POLICY)))

@@ -10,11 +10,13 @@ from typing import cast
 import pytest
 
 from bundler.core.errors import PreconditionError, UsageError
+from bundler.core.kit import TrustPolicy, audit_kit_files, locate_kit
 from bundler.core.report.files import write_report
 from bundler.installer.engine import Engine
 from bundler.installer.host import Host
 from bundler.installer.receipts import record
 from bundler.installer.report import evidence_of_installed, evidence_of_receipt
+from tests.support.tiny_bundle import make_tiny_kit
 from tests.unit.installer.test_receipts import FACTS, receipt_of
 
 
@@ -50,6 +52,14 @@ def test_what_is_not_there_and_what_is_there_twice(tmp_path: Path) -> None:
     record(host, receipt)
     with pytest.raises(UsageError, match="several bundles are installed"):
         evidence_of_installed(None, ENGINE, host)
+
+
+def test_inside_a_kit_nothing_is_written(tmp_path: Path) -> None:
+    found, kit = evidence_of_receipt(receipt_of(tmp_path)), make_tiny_kit(tmp_path / "out")
+    for place in (kit, kit / "papers", kit / "page.html"):
+        with pytest.raises(UsageError, match="inside the kit"):
+            write_report(found, place)
+    assert audit_kit_files(locate_kit(kit, TrustPolicy())) == []
 
 
 def test_both_files_are_written_and_replaced(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bundler.builder.state import Cache, default_cache
+from bundler.builder.cache import Cache, default_cache
 from bundler.core.errors import PreconditionError
 
 
