@@ -19,6 +19,7 @@ LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 CALL = re.compile(
     r"^\s*(?:\$ )?(?:sudo )?(?:[A-Z_]+=\S* )*(?:python3? )?(?:\.venv/bin/)?bundler(?:\.pyz)? (?P<name>[a-z][a-z-]*)(?P<rest>.*)"
 )
+FILE = re.compile(r"(?<![\w./-])(?:tests|scripts)/[\w./*-]*[\w*]")
 OPTION = re.compile(r"(?<!\S)(--[a-z][a-z-]*)")
 
 
@@ -57,6 +58,12 @@ def broken_links(page: Path) -> list[str]:
     return broken
 
 
+def missing_files(text: str) -> list[str]:
+    """Paths below the project's own directories that stand as code in a text and are not there."""
+    named = {path for span in code_of(text) for path in FILE.findall(span)}
+    return sorted(path for path in named if not list(ROOT.glob(path)))
+
+
 def wrong_calls(text: str) -> list[str]:
     """Commands that do not exist, and options that their commands do not have."""
     wrong = []
@@ -73,6 +80,16 @@ def wrong_calls(text: str) -> list[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_relative_links_lead_somewhere(page: Path) -> None:
     assert broken_links(page) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_of_the_project_that_are_named_are_there(page: Path) -> None:
+    assert missing_files(page.read_text(encoding="utf-8")) == []
+
+
+def test_a_missing_file_is_found() -> None:
+    text = "`tests/unit/test_docs.py`, `tests/unit/gone.py::test_x`, `scripts/bench`, `tests/faults/test_*.py`\n"
+    assert missing_files(text) == ["tests/unit/gone.py"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
