@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from bundler.builder.payload import payload_of
 from bundler.builder.recipe import BuildSpec
 from bundler.builder.recipe_file import load_recipe
+from bundler.builder.supply import policy_of
 
 RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "ocr-rag"
 
@@ -41,6 +43,21 @@ def test_transformers_is_the_release_that_the_reranker_names() -> None:
     assert isinstance(base, BuildSpec)
     source = base.args_from["TRANSFORMERS_VERSION"]
     assert (source.model, source.file, source.key) == ("reranker", "config.json", "transformers_version")
+
+
+def test_downloads_are_tried_three_times_or_more_and_never_less_than_ten_seconds_apart() -> None:
+    policy = policy_of(load_recipe(RECIPE).download)
+    assert policy.attempts >= 3
+    assert min(policy.delay_s(failed, None, chance=0) for failed in range(1, policy.attempts)) >= 10
+
+
+def test_what_it_says_it_needs_is_what_its_code_and_its_packages_ask_for() -> None:
+    lines = (RECIPE / "requirements.txt").read_text("utf-8").splitlines()
+    (wanted,) = (Requirement(line.partition("#")[0].strip()) for line in lines if line.startswith("sentence-trans"))
+    taken = [release for release in ("3.1", "5.3", "5.4", "6.2.0") if wanted.specifier.contains(release)]
+    assert taken == ["5.4", "6.2.0"]  # Pooling.pooling_mode and get_embedding_dimension came with 5.4
+    # numpy, onnxruntime and Pillow ask for it.
+    assert "Python 3.11 to" in (RECIPE / "Dockerfile.base").read_text("utf-8")
 
 
 def test_old_builders_take_its_dockerfiles() -> None:

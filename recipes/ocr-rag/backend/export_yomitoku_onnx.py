@@ -1,10 +1,12 @@
-"""A step of the build: YomiToku's models as ONNX.
+"""A step of the build: the detector of YomiToku as ONNX.
 
     python -m backend.export_yomitoku_onnx
 
 The library makes an export when it is first asked for one, in its own package, where a service may not write. ``onnx`` in the
-package is a link to ``/app/yomitoku_onnx``, which this fills. An export is named by its snapshot's commit, since each
+package is a link to ``/app/yomitoku_onnx``, which this fills. An export is named by its snapshot's commit, since the
 model is named by its path here as in the service.
+
+The detector alone: the library's own light mode asks for no other, since the rest of its models are faster as PyTorch.
 """
 
 from __future__ import annotations
@@ -14,26 +16,25 @@ from pathlib import Path
 
 from backend.errors import ServiceError, run
 from backend.settings import Settings
-from backend.yomitoku_models import DETECTOR, LAYOUT, RECOGNIZER, TABLES, write_configs
+from backend.yomitoku_models import DETECTOR, write_configs
 
 
 def main() -> int:
-    """Load each model as ONNX, which exports it."""
+    """Load the detector as ONNX, which exports it."""
     # Here, so that a missing directory is told at once: the import takes seconds.
-    import yomitoku  # noqa: PLC0415
+    from yomitoku import TextDetector  # noqa: PLC0415
     from yomitoku.constants import ROOT_DIR  # noqa: PLC0415
 
     target = Path(ROOT_DIR, "onnx")
     target.resolve().mkdir(parents=True, exist_ok=True)
-    models = (DETECTOR, RECOGNIZER, LAYOUT, TABLES)
     cache = Settings.from_environment().yomitoku_dir
     with tempfile.TemporaryDirectory() as folder:
-        for model, arguments in write_configs(models, cache, Path(folder)).items():
-            getattr(yomitoku, model.part)(**arguments, device="cpu", infer_onnx=True)
-            export = target / f"{model.snapshot(cache).name}.onnx"
-            if not export.is_file():
-                raise ServiceError(f"the library made no export of {model.repo} at {export}")
-            print(f"{export.resolve()}: {model.repo}")
+        (arguments,) = write_configs([DETECTOR], cache, Path(folder)).values()
+        TextDetector(**arguments, device="cpu", infer_onnx=True)
+    export = target / f"{DETECTOR.snapshot(cache).name}.onnx"
+    if not export.is_file():
+        raise ServiceError(f"the library made no export of {DETECTOR.repo} at {export}")
+    print(f"{export.resolve()}: {DETECTOR.repo}")
     return 0
 
 
