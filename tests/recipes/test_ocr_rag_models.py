@@ -12,12 +12,16 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
+from bundler.builder.recipe_checks import GoldenSpec
+from bundler.builder.recipe_file import load_recipe
 from bundler.builder.source_policy.lint import lint_paths
+from bundler.installer.checks.comparison import largest_deviation
+from testbed.hub_repo import Snapshot
 from testbed.reference import reference_python
 from testbed.stand_ins import RERANKER, SARASHINA, YOMITOKU, stand_ins
 from testbed.stand_ins import run as run_in_reference
@@ -30,6 +34,10 @@ QUERY, TEXTS = (
     "テスト",
     ["ドキュメント1", "ドキュメント2", "The quick brown fox jumps over the lazy dog, again and again."],
 )
+#: What the recipe's check of pages tolerates.
+(_PIXELS,) = (
+    each.tolerance for each in load_recipe(RECIPE).checks if isinstance(each, GoldenSpec) and each.name == "pages-read"
+)
 _RECORD = """
 import json, sys
 from pathlib import Path
@@ -37,6 +45,26 @@ sys.path.insert(0, sys.argv[1])
 import record
 texts, pairs = record.sarashina(Path(sys.argv[2])), record.reranker(Path(sys.argv[3]))
 print(json.dumps([{"inputs": record.TEXTS, "outputs": texts}, {"inputs": record.PAIRS, "outputs": pairs}]))
+"""
+_RECORD_PAGES = """
+import json, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import record
+print(json.dumps(record.pages(Path(sys.argv[2]))))
+"""
+_READ_THOSE_IN = """
+import sys
+from pathlib import Path
+from backend import read
+read.PAGES = Path(sys.argv.pop(1))
+read.main()
+"""
+_TURN = """
+import sys
+from PIL import Image
+for path in sys.argv[1:]:
+    Image.open(path).transpose(Image.Transpose.ROTATE_180).save(path)
 """
 _EXCHANGED = """
 import json, sys
@@ -240,8 +268,90 @@ def test_the_recorder_takes_nothing_from_the_service() -> None:
     modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     modules |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
     tops = {str(name).partition(".")[0] for name in modules}
-    assert {"torch", "transformers"} <= tops
+    assert {"torch", "transformers", "yomitoku"} <= tops
     assert not {"backend", "app", "sentence_transformers"} & tops
+
+
+# -- pages
+
+
+PICTURES = sorted(path.name for path in (RECIPE / "backend" / "pages").iterdir())
+
+
+@pytest.fixture(scope="module")
+def recorded_pages(image: Image) -> list[Any]:
+    """By golden/record.py: the library alone, which finds its models by their names."""
+    done = image.run("-c", _RECORD_PAGES, str(RECIPE / "golden"), str(image.yomitoku))
+    assert done.returncode == 0, done.stderr
+    return cast("list[Any]", json.loads(done.stdout.splitlines()[-1]))
+
+
+def read_pages(image: Image, folder: Path = RECIPE / "backend" / "pages") -> list[Any]:
+    """By the command that the recipe's golden check runs: each page alone, then all of them."""
+    batches = json.dumps([*([name] for name in PICTURES), PICTURES])
+    done = image.run("-c", _READ_THOSE_IN, str(folder), batches)
+    assert done.returncode == 0, done.stderr
+    *alone, together = json.loads(done.stdout.splitlines()[-1])
+    assert [page for (page,) in alone] == together
+    return cast("list[Any]", together)
+
+
+def apart(recorded: list[Any], read: list[Any]) -> float:
+    """As the golden check sees it; infinite where a text differs."""
+    return largest_deviation(recorded, read).difference
+
+
+def other_weights(image: Image, repo: str) -> None:
+    """The model's numbers in the opposite order, as a commit of their own: it loads, and reads something else."""
+    snapshot = image.snapshot(repo)
+    path = snapshot / "model.safetensors"
+    content = path.read_bytes()
+    begin = 8 + int.from_bytes(content[:8], "little")
+    path.write_bytes(content[:begin] + np.frombuffer(content[begin:], "<f4")[::-1].tobytes())
+    commit = Snapshot.of(snapshot).commit
+    snapshot.rename(snapshot.with_name(commit))
+    (snapshot.parents[1] / "refs" / "main").write_text(commit)
+
+
+def test_pages_are_read_as_the_library_alone_reads_them(image: Image, recorded_pages: list[Any]) -> None:
+    assert apart(recorded_pages, read_pages(image)) == 0
+    assert all(page["words"] and page["paragraphs"] for page in recorded_pages)
+
+
+@pytest.mark.parametrize("repo", YOMITOKU[:2])
+def test_golden_outputs_catch_another_recogniser_or_detector(
+    image: Image, recorded_pages: list[Any], tmp_path: Path, repo: str
+) -> None:
+    copy = variant(image, tmp_path / "app", lambda copy: other_weights(copy, repo))
+    assert apart(recorded_pages, read_pages(copy)) > _PIXELS
+
+
+def test_golden_outputs_catch_a_picture_that_is_upside_down(
+    image: Image, recorded_pages: list[Any], tmp_path: Path
+) -> None:
+    shutil.copytree(RECIPE / "backend" / "pages", tmp_path / "pages")
+    run_in_reference([str(reference_python()), "-c", _TURN, *map(str, (tmp_path / "pages").iterdir())])
+    assert apart(recorded_pages, read_pages(image, tmp_path / "pages")) > _PIXELS
+
+
+def test_a_page_that_does_not_travel_is_named(image: Image) -> None:
+    done = image.run("-m", "backend.read", '[["../pages/library.png"]]')
+    assert done.returncode == 1
+    assert "there are library.png, opening-hours.png" in done.stderr
+
+
+def test_the_selfcheck_finds_by_name_what_the_service_does_not_load(image: Image, tmp_path: Path) -> None:
+    done = image.run("-m", "backend.selfcheck")
+    assert done.returncode == 0, done.stderr
+    for repo in YOMITOKU[4:]:
+        assert f"ocr: {repo} is found by its name" in done.stdout
+    lost = image.run("-m", "backend.selfcheck", HF_HUB_CACHE=str(tmp_path))
+    assert lost.returncode == 1
+    assert f"the library does not find {YOMITOKU[5]} by its name" in lost.stderr
+    assert image.attempts == ""
+
+
+# -- the reranker
 
 
 def test_rerank_simple_gives_the_best_first(results: dict[str, Any]) -> None:

@@ -89,6 +89,7 @@ class Image:
             "SARASHINA_DIR": str(self.sarashina),
             "RERANKER_DIR": str(self.reranker),
             "YOMITOKU_DIR": str(self.yomitoku),
+            "HF_HUB_CACHE": str(self.yomitoku),
             "MODELS_LOCK": str(self.lock),
             "HF_MODULES_CACHE": str(self.modules),
             "HF_HOME": str(self.root / "home"),

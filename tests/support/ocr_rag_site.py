@@ -46,12 +46,7 @@ RECIPE_CHANGES = (
     ("    min_size: 4GB                     # fp32; recipe.lock has the exact bytes\n", "", 1),
     ("    min_size: 2GB                     # 1.24 G parameters in bf16\n", "", 1),
     ("load_budget: 1m", "load_budget: 20m", 1),
-    (
-        r"""['"ready"', '"seconds":\d(\.\d+)?,"models"']    # all models within 10 s of the end of imports""",
-        "'\"ready\"'",
-        1,
-    ),
-    ("within: 3m", "within: 20m", 2),
+    ("within: 3m", "within: 20m", 5),
     ("within: 2m", "within: 20m", 1),
 )
 LLM_CHANGES = (("within: 3m", "within: 20m", 1),)
@@ -62,6 +57,7 @@ BUILD_ARGUMENTS = {"BASE": _OS, "VARIANT": "cpu", "YOMITOKU_LIBRARIES": ""}
 _REAL_BESIDE = {"postgres:16": "postgres", "redis:7": "redis-server"}
 STUBS = ("minio/minio:RELEASE.2024-12-18T13-15-44Z", "milvusdb/milvus:v2.5.4")
 BESIDE = (*_REAL_BESIDE, *STUBS)
+_COMMANDS = ("RUN ", "COPY ", "ADD ")
 
 
 @dataclass(frozen=True)
@@ -121,15 +117,20 @@ class OcrRagSite:
 
     def record(self) -> None:
         """``./dev.sh record``: golden outputs of the models that were fetched."""
-        python = {"PYTHON": str(stand_ins.reference_python()), "HF_MODULES_CACHE": str(self.root / "modules")}
-        done = self.dev_sh("record", *self.source_options, **python)
+        python = self.root / "recording-python"
+        # The packages are the recorder's alone: bundler, which lists the models for it, has its own.
+        path = stand_ins.environment()["PYTHONPATH"]
+        python.write_text(f'#!/bin/sh\nPYTHONPATH={path} exec {stand_ins.reference_python()} "$@"\n')
+        python.chmod(0o755)
+        more = {"PYTHON": str(python), "HF_MODULES_CACHE": str(self.root / "modules")}
+        done = self.dev_sh("record", *self.source_options, **more)
         assert done.returncode == 0, done.stderr
 
     def bundle(self) -> str:
-        """``./dev.sh bundle``: both kits; what was printed."""
+        """``./dev.sh bundle``: both kits; what was printed, the builders' steps after the results."""
         done = self.dev_sh("bundle", *self.build_options)
         assert done.returncode == 0, done.stderr
-        return done.stdout
+        return done.stdout + done.stderr
 
 
 @contextlib.contextmanager
@@ -212,7 +213,7 @@ class InstalledSite:
         path = f"{self.root / 'bin'}:{self.engine.run_dir / 'bin'}:/usr/sbin:/usr/bin:/sbin:/bin"
         return {
             **{"PATH": path, "LANG": "C.UTF-8", "HOME": str(self.root), "DOCKER_HOST": self.engine.base_url},
-            **{"BUNDLER": str(self.root / "bin" / "bundler"), "START_LIMIT_S": "1200"},
+            "BUNDLER": str(self.root / "bin" / "bundler"),
         }
 
     def run(self, *argv: str | Path, timeout_s: float = 3600) -> subprocess.CompletedProcess[str]:
@@ -255,10 +256,25 @@ def checks_of(kit: Path) -> dict[str, dict[str, object]]:
 
 def instructions_of(dockerfile: Path) -> list[str]:
     """The steps of the last stage that leave something in an image's history, each on one line."""
+    return [line for line in _stages(dockerfile)[-1] if not line.startswith("ARG ")]
+
+
+def commands_of(dockerfile: Path) -> set[str]:
+    """What is run and copied in all stages: an image's history knows nothing of the earlier ones, the builder tells them."""
+    return {line for stage in _stages(dockerfile) for line in stage if line.startswith(_COMMANDS)}
+
+
+def told_commands(build: str, image: str) -> set[str]:
+    """The same of what a build printed, ``   IMAGE: RUN …``."""
+    told = (line.strip().partition(f"{image}: ")[2] for line in build.splitlines() if f" {image}: " in line)
+    return {" ".join(line.split()) for line in told if line.startswith(_COMMANDS)}
+
+
+def _stages(dockerfile: Path) -> list[list[str]]:
+    """The steps of each stage, each on one line; before the first stands what comes before any ``FROM``."""
     text = re.sub(r"\\\n", " ", re.sub(r"(?m)^\s*#.*\n", "", dockerfile.read_text("utf-8")))
-    last = re.split(r"(?m)^FROM .*$", text)[-1]
-    lines = [" ".join(line.split()) for line in last.splitlines() if line.strip()]
-    return [line for line in lines if not line.startswith("ARG ")]
+    stages = re.split(r"(?m)^FROM .*$", text)
+    return [[" ".join(line.split()) for line in stage.splitlines() if line.strip()] for stage in stages]
 
 
 def _run(argv: list[str], env: dict[str, str], cwd: Path, timeout_s: float = 3600) -> subprocess.CompletedProcess[str]:

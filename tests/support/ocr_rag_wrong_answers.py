@@ -37,3 +37,11 @@ def scores(batch):
         return model.score(hidden)[:, -1].view(-1).tolist()
 print(json.dumps([scores(batch) for batch in json.loads(sys.argv[1])]))
 """
+#: The service's own program, its pictures turned on their heads.
+UPSIDE_DOWN = """
+from backend import read
+from backend.services.ocr import yomitoku
+upright = yomitoku.decode
+yomitoku.decode = lambda content: upright(content)[::-1, ::-1].copy()
+read.main()
+"""

@@ -8,8 +8,11 @@ Prints a line for each model and ends with 0, or names what is wrong and ends wi
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import numpy as np
+from yomitoku import TextRecognizer
+from yomitoku.table_semantic_parser import CellDetector
 
 from backend.errors import ServiceError, run
 from backend.model_files import ModelsLock
@@ -18,6 +21,7 @@ from backend.services.ocr import yomitoku
 from backend.services.reranker import llama_nv
 from backend.settings import Settings
 from backend.stack import Stack, load_stack
+from backend.yomitoku_models import CELLS, RECOGNIZER_LITE, OcrModelError
 
 _QUERY = "テスト"
 _TEXTS = ("ドキュメント1", "ドキュメント2")
@@ -34,6 +38,7 @@ def main() -> int:
     for each in stack.loaded:
         print(f"loaded {each.model} from {each.path} in {each.seconds:.2f} s")
     _ask(stack)
+    _find_by_name(settings.yomitoku_dir)
     print(f"all models loaded in {stack.seconds:.1f} s and answer")
     return 0
 
@@ -50,6 +55,19 @@ def _ask(stack: Stack) -> None:
         raise ServiceError("the reranker gives scores that are not finite")
     page = stack.ocr.read(np.full((64, 64, 3), 255, dtype=np.uint8))
     print(f"ocr: {len(page.words)} words on an empty page")
+
+
+def _find_by_name(cache: Path) -> None:
+    """Load the models that the service has not loaded, as the library does by itself: by name, from its own cache.
+
+    Raises OcrModelError where it does not find one there.
+    """
+    for part, model in ((TextRecognizer, RECOGNIZER_LITE), (CellDetector, CELLS)):
+        try:
+            part(model.name, device="cpu")
+        except Exception as error:
+            raise OcrModelError(cache, f"the library does not find {model.repo} by its name: {error}") from error
+        print(f"ocr: {model.repo} is found by its name")
 
 
 if __name__ == "__main__":
