@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from packaging.requirements import Requirement
 
 from bundler.builder.payload import payload_of
 from bundler.builder.recipe import BuildSpec
+from bundler.builder.recipe_checks import GoldenSpec
 from bundler.builder.recipe_file import load_recipe
 from bundler.builder.supply import policy_of
 
@@ -49,6 +51,27 @@ def test_downloads_are_tried_three_times_or_more_and_never_less_than_ten_seconds
     policy = policy_of(load_recipe(RECIPE).download)
     assert policy.attempts >= 3
     assert min(policy.delay_s(failed, None, chance=0) for failed in range(1, policy.attempts)) >= 10
+
+
+def test_what_a_gpu_computes_is_compared_with_the_same_outputs_as_what_a_cpu_does() -> None:
+    compared = [each for each in load_recipe(RECIPE).checks if isinstance(each, GoldenSpec)]
+    cpu, gpu = ({each.golden: each for each in compared if each.needs_gpu is wanted} for wanted in (False, True))
+    assert set(cpu) == {"golden/sarashina.json", "golden/reranker.json", "golden/yomitoku.json"}
+    assert set(gpu) == {"golden/sarashina.json", "golden/reranker.json"}
+    for golden, check in gpu.items():
+        assert check.run == cpu[golden].run
+        assert cpu[golden].tolerance < check.tolerance <= 0.1  # float16 differs in the fourth digit
+
+
+def test_the_pages_that_are_read_travel_with_the_application() -> None:
+    tree = ast.parse((RECIPE / "golden" / "record.py").read_text("utf-8"))
+    (names,) = (
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "PICTURES"
+    )
+    assert sorted(names) == sorted(path.name for path in (RECIPE / "backend" / "pages").iterdir())
+    assert "COPY backend/ /app/backend/" in (RECIPE / "Dockerfile").read_text("utf-8")
 
 
 def test_what_it_says_it_needs_is_what_its_code_and_its_packages_ask_for() -> None:
