@@ -58,6 +58,8 @@ _REAL_BESIDE = {"postgres:16": "postgres", "redis:7": "redis-server"}
 STUBS = ("minio/minio:RELEASE.2024-12-18T13-15-44Z", "milvusdb/milvus:v2.5.4")
 BESIDE = (*_REAL_BESIDE, *STUBS)
 _COMMANDS = ("RUN ", "COPY ", "ADD ")
+#: ``${NAME}``, and ``${NAME:?why}``, which ends a build that has no value.
+_ARGUMENT = re.compile(r"\$\{(\w+)(?::\?[^}]*)?\}")
 
 
 @dataclass(frozen=True)
@@ -260,8 +262,16 @@ def instructions_of(dockerfile: Path) -> list[str]:
 
 
 def commands_of(dockerfile: Path) -> set[str]:
-    """What is run and copied in all stages: an image's history knows nothing of the earlier ones, the builder tells them."""
-    return {line for stage in _stages(dockerfile) for line in stage if line.startswith(_COMMANDS)}
+    """What is run and copied in all stages: an image's history knows nothing of the earlier ones, the builder tells them.
+
+    With the values of arguments, as BuildKit tells commands.
+    """
+    steps = [line for stage in _stages(dockerfile) for line in stage]
+    defaults = (line.removeprefix("ARG ").partition("=") for line in steps if line.startswith("ARG "))
+    values = {name: value.strip('"') for name, _, value in defaults}
+    values |= {"TRANSFORMERS_VERSION": TRANSFORMERS, **BUILD_ARGUMENTS}
+    filled = (_ARGUMENT.sub(lambda found: values.get(found[1], found[0]), step) for step in steps)
+    return {" ".join(step.split()) for step in filled if step.startswith(_COMMANDS)}
 
 
 def told_commands(build: str, image: str) -> set[str]:
