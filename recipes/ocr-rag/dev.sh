@@ -66,6 +66,10 @@ compose() {
     fi
 }
 
+require_recipe() {
+    [ -f recipe.yaml ] || die "no recipe.yaml here: this is where a kit was installed; $1 on the connected host, and carry the kit over"
+}
+
 require_image() {
     docker image inspect "$1" >/dev/null 2>&1 || die "no image $1 here: install the kit, or ./dev.sh rebuild base"
 }
@@ -201,6 +205,7 @@ usage() { sed -n '2,/^set -euo/{/^set -euo/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0
 main() {
     local command=${1:-help}
     shift || true
+    case "$command" in rebuild | record | bundle | first-start) require_recipe "$command" ;; esac
     case "$command" in
         rebuild)
             local what=${1:-}
