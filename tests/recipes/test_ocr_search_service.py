@@ -358,6 +358,8 @@ def test_a_cut_jpeg_is_refused(web: Web, pages: Path) -> None:
         ("/search", b"\xff", 400, "not JSON"),
         ("/search", b"[]", 400, "query"),
         ("/search", b'{"query": "  "}', 400, "query"),
+        ("/search", b'{"query": "half of \\ud83d"}', 400, "query"),
+        ("/search", b"[" * 8000, 400, "not JSON"),
         ("/search", b'{"query": "x", "top_k": 0}', 400, "top_k"),
         ("/search", b'{"query": "x", "top_k": true}', 400, "top_k"),
         ("/search", b" " * 9000, 413, "larger"),
