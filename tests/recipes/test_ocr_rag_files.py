@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from bundler.builder.recipe_file import load_recipe
 from testbed.hub_repo import Snapshot
 from tests.support.safetensors_files import safetensors_file
 
@@ -259,13 +260,14 @@ def test_the_code_as_it_is_has_no_fallback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lock = tmp_path / "recipe.lock"
-    models = [{"repo_id": ASKED, "canonical_id": CANONICAL}, *({"repo_id": each.repo} for each in ALL)]
+    repos = {model.repo for model in load_recipe(RECIPE).models}
+    models = [{"repo_id": repo, "canonical_id": repo.lower()} for repo in repos]
     lock.write_text(json.dumps({"models": models}))
     monkeypatch.setenv("MODELS_LOCK", str(lock))
     assert no_fallback.main() == 0
     looked_at = len([RECIPE / "app.py", *(RECIPE / "backend").rglob("*.py")])
     assert capsys.readouterr().out == f"{looked_at} files name no repository and load local files only\n"
-    assert no_fallback.repos_of(lock) == {ASKED, CANONICAL, *(each.repo for each in ALL)}
+    assert no_fallback.repos_of(lock) == repos | {repo.lower() for repo in repos}
 
 
 @pytest.mark.parametrize(
