@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +95,7 @@ def incomplete(cache: Cache) -> tuple[CatalogueEntry, ...]:
 
 
 def prune(cache: Cache, keep_days: float, *, dry_run: bool, now: float | None = None) -> Pruned:
-    """Remove what no run has used for ``keep_days`` days, and what nobody knows.
+    """Remove what no run has used for ``keep_days`` days; what no entry of the catalogue knows goes by when it came.
 
     Raises HeldLockError while a run uses the cache.
     """
@@ -112,24 +112,32 @@ def prune(cache: Cache, keep_days: float, *, dry_run: bool, now: float | None = 
 
 
 def _unused(cache: Cache, before: float) -> Iterator[Path]:
-    store = ModelStore(cache.root)
-    kept: set[str] = set()
-    for path, entry in Catalogue(cache.root).entries():
-        if entry.used < before:
-            yield path
-        else:
-            kept |= _digests(entry.model)
-    yield from (path for path in _objects(store) if path.name not in kept)
+    store, catalogue = ModelStore(cache.root), Catalogue(cache.root)
+    entries = tuple(catalogue.entries())
+    kept = _digests(entry.model for _, entry in entries if entry.used >= before)
+    outlived = _digests(entry.model for _, entry in entries if entry.used < before) - kept
+    unreadable = {path: path.stat().st_mtime for path in catalogue.unreadable()}
+    told_of_all = all(used < before for used in unreadable.values())
+
+    def is_unused(digest: str, path: Path) -> bool:
+        if digest in outlived or digest in kept:
+            return digest in outlived
+        # Nobody knows it: a fetch that is not at its end notes nothing yet, and what cannot be read may speak of it.
+        return told_of_all and path.stat().st_ctime < before
+
+    yield from (path for path, entry in entries if entry.used < before)
+    yield from (path for path, used in unreadable.items() if used < before)
+    yield from (path for path in _objects(store) if is_unused(path.name, path))
     for name in _files(cache.root / "git"):
         with suppress(OSError):
-            if name.read_text("ascii", "replace").strip() not in kept:
+            if is_unused(name.read_text("ascii", "replace").strip(), name):
                 yield name
     for folder in (store.partial, cache.root / GIT_WORK, cache.layers, cache.blobs, cache.prepared):
         yield from (path for path in _files(folder) if path.stat().st_mtime < before)
 
 
-def _digests(model: LockedModel) -> set[str]:
-    return {file.sha256 for file in model.files if file.sha256}
+def _digests(models: Iterable[LockedModel]) -> set[str]:
+    return {file.sha256 for model in models for file in model.files if file.sha256}
 
 
 def _objects(store: ModelStore) -> Iterator[Path]:

@@ -25,11 +25,15 @@ def parse_lock(content: bytes, path: Path, kind: type[_Document]) -> _Document:
         raise _refused(path, [Problem(f"{path.name}:{error.lineno}", f"not JSON: {error.msg}")]) from error
     except _KeyTwice as error:
         raise _refused(path, [Problem(_place_of(content, path.name), str(error))]) from error
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, lists in lists without an end
+        raise _refused(path, [Problem(path.name, f"not a lock: {error}")]) from error
     if isinstance(document, dict) and isinstance(document.get("format"), int) and document["format"] > 1:
         what = f"written by a newer bundler: format {document['format']}, this one reads format 1"
         raise RecipeError(what, where=str(path), remedy="use a newer bundler, or remove recipe.lock and build again")
     try:
         return kind.model_validate(plain(document))
+    except RecursionError as error:
+        raise _refused(path, [Problem(path.name, f"not a lock: {error}")]) from error
     except ValidationError as error:
         raise _refused(path, _problems(_source(content, path.name, document), error)) from error
 

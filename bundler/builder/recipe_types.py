@@ -19,6 +19,7 @@ from bundler.core.reference import Reference
 _SEGMENT = re.compile(r"[A-Za-z0-9._+@-]+")
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+")
+_LONGEST_S = 366 * 24 * 3600.0  # clocks and sockets count no further than some years
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _REPO_PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -110,6 +111,8 @@ def _seconds(value: object) -> float:
         seconds = sum(float(number) * _SECONDS[unit] for number, unit in _DURATION_PART.findall(value))
     if seconds <= 0:
         raise fault(f"{shown(value)} is not a length of time", "write a number and a unit: 500ms, 10s, 2m or 1m30s")
+    if seconds > _LONGEST_S:
+        raise fault(f"{shown(value)} is longer than a year", "write a shorter time")
     return seconds
 
 

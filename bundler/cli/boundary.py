@@ -20,6 +20,7 @@ from types import FrameType
 
 import click
 
+from bundler.cli.streams import detach
 from bundler.core.errors import (
     BundlerError,
     InterruptedRun,
@@ -44,6 +45,10 @@ _OF_THE_HOST = {
     errno.ENFILE: "too many open files on this host",
     errno.ENOMEM: "not enough memory",
     errno.EIO: "the device answered with an input/output error",
+    errno.ENAMETOOLONG: "a name is longer than the file system takes",
+    errno.ELOOP: "symbolic links lead in a circle",
+    errno.ENOTDIR: "a part of the path is not a directory",
+    errno.EISDIR: "it is a directory",
 }
 _REMEDIES = {
     errno.EACCES: "run it as a user who may do this, or give the path to this user",
@@ -51,6 +56,10 @@ _REMEDIES = {
     errno.EROFS: "choose a place that can be written",
     errno.ENOSPC: "free space there, or choose another place; then run the same command again",
     errno.EDQUOT: "free space there, or choose another place; then run the same command again",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ELOOP: "look at the links of the path",
+    errno.ENOTDIR: "look at the path",
+    errno.EISDIR: "name a file",
     errno.EIO: "look at the kernel's log (dmesg); try another drive or a fresh copy of the medium",
 }
 
@@ -85,7 +94,7 @@ def guarded(action: Callable[[], int], *, as_json: bool = False, debug: bool = F
         code = action()
         sys.stdout.flush()
     except BrokenPipeError:
-        _detach(sys.stdout.fileno())
+        detach(sys.stdout)
         return EXIT_BROKEN_PIPE
     except click.exceptions.Exit as done:
         return done.exit_code
@@ -194,12 +203,5 @@ def _tell(error: BundlerError, *, as_json: bool) -> None:
     text = json.dumps(as_object(error), ensure_ascii=True) if as_json else str(error)
     try:
         print(text, file=sys.stderr, flush=True)  # noqa: T201 (the one place where an error is shown)
-    except BrokenPipeError:
-        _detach(sys.stderr.fileno())
-
-
-def _detach(descriptor: int) -> None:
-    """Point ``descriptor`` to nowhere, so that the interpreter's last flush of it does not fail again."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, descriptor)
-    os.close(nowhere)
+    except OSError:  # its reader is gone, its disk is full: the exit code tells it
+        detach(sys.stderr)

@@ -13,6 +13,7 @@ from bundler.builder.cache_care import CacheState, cache_state, damaged_objects,
 from bundler.builder.supply import DownloadSettings, refetch
 from bundler.cli.download_options import download_options
 from bundler.cli.installer_options import json_option, progress_option
+from bundler.cli.parameters import FiniteRange
 from bundler.cli.progress import make_progress
 from bundler.cli.tables import human_size, table
 from bundler.core.errors import CheckError, Problem
@@ -58,7 +59,7 @@ def repair(download: DownloadSettings, as_json: bool, mode: str) -> None:
 
 
 @cache.command("prune")
-@click.option("--days", type=click.FloatRange(min=0), default=30.0, show_default=True, help="Keep what is younger.")
+@click.option("--days", type=FiniteRange(min=0), default=30.0, show_default=True, help="Keep what is younger.")
 @click.option("--all", "everything", is_flag=True, help="Keep nothing.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 @json_option

@@ -18,6 +18,7 @@ from bundler.cli.installer_options import (
     progress_option,
     where_in_code_option,
 )
+from bundler.cli.parameters import FiniteRange
 from bundler.cli.progress import make_progress
 from bundler.cli.tables import human_time, table
 from bundler.core.check_result import advice_on_places, told_proofs, told_remarks
@@ -42,7 +43,7 @@ _KITS = "checked-kits"
 @click.option(
     "--watch",
     "watch_s",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     default=10.0,
     metavar="SECONDS",
     help="How long to listen to an image that nobody wrote checks for [10].",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +32,7 @@ from bundler.core.errors import UsageError
 )
 def init(directory: Path, origin: Optional[str], name: Optional[str], models: tuple[str, ...]) -> None:
     """Write a small working recipe with comments into the new DIRECTORY, or a copy of a recipe of bundler's own."""
-    called = name or directory.resolve().name
+    called = name or Path(os.path.realpath(directory)).name
     if origin is not None:
         for line in _told(directory, origin, called, init_from(origin, directory, called, models)):
             click.echo(line)

@@ -16,6 +16,7 @@ from bundler.core.checks import kind_of
 from bundler.core.digest import Digest
 from bundler.core.kit import TrustPolicy
 from bundler.core.oci import Layer
+from bundler.core.printable import printable
 
 #: Whose the manifest of an image is; None: the bundle is of a release that did not record it.
 _WRITERS = {"ours": "bundler's", "source": "its source's", None: "-"}
@@ -117,7 +118,7 @@ def as_text(bundle: VerifiedBundle) -> str:
     raw = sum(layer.uncompressed_size for layer, _ in layers.values())
     stored = sum(layer.blob.size for layer, _ in layers.values())
     parts = [
-        f"{manifest.title}, made {manifest.created} by {manifest.created_by}; not signed",
+        printable(f"{manifest.title}, made {manifest.created} by {manifest.created_by}; not signed", keep=""),
         f"{human_size(stored)} of layers, {human_size(raw)} unpacked",
         _images_table(manifest),
         _models_table(manifest),

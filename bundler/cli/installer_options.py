@@ -8,6 +8,7 @@ from typing import Any, Callable, Optional, TypeVar
 
 import click
 
+from bundler.cli.parameters import FiniteRange
 from bundler.cli.progress import MODES
 from bundler.core.kit import require_outside_kits
 from bundler.installer.engine import Engine
@@ -49,7 +50,7 @@ def lock_timeout_option(whom: str) -> Callable[[Command], Command]:
     return click.option(
         "--lock-timeout",
         "lock_timeout_s",
-        type=click.FloatRange(min=0),
+        type=FiniteRange(min=0),
         default=0.0,
         metavar="SECONDS",
         help=f"Wait so long for {whom}.",

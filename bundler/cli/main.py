@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import io
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import click
 
 from bundler import __version__
 from bundler.cli.boundary import guarded, termination_raises
+from bundler.cli.streams import make_usable
 from bundler.core.errors import PreconditionError
 
 
@@ -135,10 +135,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> NoReturn:
     """Entry of the console script, of ``python -m bundler`` and of the loader."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A file name or a locale that cannot be written must not end a run that works.
-            stream.reconfigure(errors="backslashreplace")
+    make_usable()
     with termination_raises():
         code = run(sys.argv[1:])
     sys.exit(code)

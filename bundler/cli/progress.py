@@ -12,8 +12,9 @@ import sys
 import threading
 import time
 from types import TracebackType
-from typing import Any, Callable, Optional, TextIO
+from typing import Any, Callable, Optional, TextIO, cast
 
+from bundler.cli.streams import Lasting
 from bundler.cli.tables import human_size, human_time
 from bundler.core.errors import UsageError
 from bundler.core.progress import Progress, SilentProgress, Task
@@ -27,7 +28,7 @@ Clock = Callable[[], float]
 
 def make_progress(mode: str, stream: Optional[TextIO] = None) -> Progress:
     """The progress of that mode on ``stream`` (standard error); ``auto`` is a bar on a terminal, lines elsewhere."""
-    stream = sys.stderr if stream is None else stream
+    stream = cast("TextIO", Lasting(sys.stderr if stream is None else stream))
     if mode == "auto":
         mode = "bar" if stream.isatty() else "lines"
     makers: dict[str, Callable[[TextIO], Progress]] = {

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bundler.core.amounts import human_size, human_time
+from bundler.core.printable import printable
 
 __all__ = ["human_size", "human_time", "table"]
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> str:
     """Aligned columns; those whose numbers stand in ``right`` are flushed right. No line ends with a space."""
-    lines = [list(header), *(list(row) for row in rows)]
+    lines = [list(header), *([printable(cell) for cell in row] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     return "\n".join(_line(line, widths, right) for line in lines)
 

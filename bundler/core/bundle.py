@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Optional, Protocol, cast
 
 from bundler.core.bundle_manifest import (
@@ -297,5 +297,9 @@ def _require_consistent_layers(kit: Kit, manifest: BundleManifest) -> None:
     carried = {name for image in manifest.images for name in image.models}
     _require(len(set(models)) == len(models), kit, "two models have the same name")
     _require(carried == set(models), kit, "it describes a model that no image holds")
+    paths = {file.path for file in manifest.files}
+    for file in manifest.files:
+        within = [str(parent) for parent in PurePosixPath(file.path).parents if str(parent) in paths]
+        _require(not within, kit, f"payload file {file.path} lies below {within[:1]}, which is a file")
     checked = {check.image for check in manifest.checks}
     _require(checked <= set(references), kit, "a check names an image that the bundle does not hold")

@@ -128,10 +128,14 @@ def connect(host: Optional[str] = None) -> EngineClient:
     not Docker or is too old, and PreconditionError where the socket may not be opened.
     """
     address, tls = _endpoint(host)
-    with translated(address):
-        probe = EngineClient(address, _text(OLDEST_API), tls)
-    with probe:
-        about = probe.ask_json("GET", "/version", versioned=False, timeout_s=60.0)
+    try:
+        with translated(address):
+            probe = EngineClient(address, _text(OLDEST_API), tls)
+        with probe:
+            about = probe.ask_json("GET", "/version", versioned=False, timeout_s=60.0)
+    except ValueError as error:  # of whoever takes the address apart
+        remedy = "name an engine as unix:///var/run/docker.sock, ssh://USER@HOST or tcp://HOST:2376"
+        raise EngineError(f"that is no address of an engine: {error}", where=address, remedy=remedy) from error
     version = _negotiated(about, address)
     with translated(address):
         return EngineClient(address, version, tls)

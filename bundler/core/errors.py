@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, Optional
 
+from bundler.core.printable import printable
+
 #: How a thing that was compared differs from what it should be.
 Difference = Literal["missing", "extra", "changed"]
 MISSING: Final = "missing"
@@ -30,7 +32,8 @@ class Problem:
     difference: Optional[Difference] = None
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}" + (f" ({self.remedy})" if self.remedy else "")
+        told = f"{printable(self.where, keep='')}: {printable(self.what)}"
+        return f"{told} ({printable(self.remedy)})" if self.remedy else told
 
 
 class BundlerError(Exception):
@@ -64,7 +67,7 @@ class BundlerError(Exception):
         return self.problems or (Problem(self.where, self.what, self.remedy, self.difference),)
 
     def __str__(self) -> str:
-        lines = [self.what, f"where: {self.where}", f"do: {self.remedy}"]
+        lines = [printable(self.what), f"where: {printable(self.where, keep='')}", f"do: {printable(self.remedy)}"]
         return "\n".join([*lines[:1], *(f"  {problem}" for problem in self.problems), *lines[1:]])
 
 

@@ -102,10 +102,10 @@ class Fields:
 
     def duration(self, key: str) -> float:
         """A finite number of seconds, zero among them."""
-        value = self._value.get(key)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not (math.isfinite(value) and value >= 0):
+        value = _finite(self._value.get(key))
+        if value is None or value < 0:
             raise self.refused(key, "should be a positive number of seconds")
-        return float(value)
+        return value
 
     def digest(self, key: str) -> Digest:
         """A digest of the form ``sha256:<hex>``."""
@@ -170,7 +170,18 @@ class Fields:
     def numbers_by_key(self, key: str) -> dict[str, float]:
         """An object whose values are finite numbers; empty where the key is absent or null."""
         items = self._typed(key, dict, "an object") if self._value.get(key) is not None else {}
-        numbers = [value for value in items.values() if isinstance(value, (int, float)) and not isinstance(value, bool)]
-        if len(numbers) != len(items) or not all(map(math.isfinite, numbers)):
+        numbers = {name: number for name, value in items.items() if (number := _finite(value)) is not None}
+        if len(numbers) != len(items):
             raise self.refused(key, "should be an object of numbers")
-        return {name: float(value) for name, value in items.items()}
+        return numbers
+
+
+def _finite(value: object) -> Optional[float]:
+    """A number that a float holds; None for anything else, JSON's endless integers among it."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None

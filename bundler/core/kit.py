@@ -111,9 +111,9 @@ def require_outside_kits(path: Path, option: str) -> None:
 
     A kit with one more file is no longer as its SHA256SUMS says, and is refused by everything that reads kits.
     """
-    place = path.resolve()
+    place = Path(os.path.realpath(path))  # as resolve(), without raising for links that lead in a circle
     for directory in (place, *place.parents):
-        if (directory / SHA256SUMS).is_file() and (directory / HEAD).is_dir():
+        if os.path.isfile(directory / SHA256SUMS) and os.path.isdir(directory / HEAD):  # noqa: PTH112, PTH113 - they never raise
             raise UsageError(
                 f"nothing can be written inside the kit {directory.name}: it would no longer be as its SHA256SUMS says",
                 where=str(path),
@@ -169,7 +169,12 @@ def _unlisted_head(listed: set[str]) -> list[str]:
 def _files_of(directory: Path) -> set[str]:
     """Every name below ``directory`` that is not a directory; links are not followed and count as files."""
     names: set[str] = set()
-    for root, subdirectories, files in os.walk(directory):
+
+    def unlisted(error: OSError) -> None:
+        relative = Path(error.filename).relative_to(directory).as_posix()
+        names.add(f"{relative} (cannot be listed: {error.strerror})")
+
+    for root, subdirectories, files in os.walk(directory, onerror=unlisted):
         base = Path(root)
         links = [name for name in subdirectories if (base / name).is_symlink()]
         for name in (*files, *links):

@@ -154,7 +154,7 @@ def render_plain_manifest(config: bytes, layers: Sequence[Layer]) -> bytes:
 def parse_object(content: bytes, where: str) -> dict[str, Any]:
     """A JSON object out of untrusted bytes; raises BundleError for anything else."""
     try:
-        value = json.loads(content)
+        value = json.loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise BundleError(f"not JSON: {error}", where=where, remedy="bring the bundle here again") from error
     if not isinstance(value, dict):

@@ -10,6 +10,7 @@ program that reads tars.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -19,6 +20,7 @@ BLOCK = 512
 END = bytes(2 * BLOCK)
 MAX_MEMBERS = 100_000
 _OCTAL_LIMIT = 8 << 30
+_OCTAL = re.compile(rb"[0-7]{11}\0")
 _REMEDY = "the file is damaged or was not made by bundler: bring it here again"
 
 
@@ -114,7 +116,9 @@ def _read_header(header: bytes, position: int, where: str) -> Member:
 def _read_size(field: bytes) -> int:
     if field[:1] == b"\x80":
         return int.from_bytes(field[1:], "big")
-    return int(field.rstrip(b"\0"), 8)
+    if not _OCTAL.fullmatch(field):  # int() takes a sign and blanks too
+        raise ValueError("its size is not a number")
+    return int(field[:-1], 8)
 
 
 def _require_end(stream: BinaryIO, position: int, length: int, where: str) -> None:

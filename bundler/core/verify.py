@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import tarfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Optional, cast
+from typing import BinaryIO, Optional
 
 from bundler.core.bundle import TarMembers, VerifiedBundle, open_members, require_known_head
 from bundler.core.bundle_manifest import BundledModel
 from bundler.core.digest import CHUNK_BYTES, Digest
 from bundler.core.errors import CHANGED, EXTRA, MISSING, BundleError, PreconditionError, Problem
 from bundler.core.kit import TrustPolicy, audit_kit_files, locate_kit
+from bundler.core.layer_files import file_digests
 from bundler.core.oci import Layer
 from bundler.core.progress import Progress, Task
 
@@ -172,8 +172,8 @@ def _require_model_files(plain: BinaryIO, model: BundledModel, layer: Layer) -> 
     found: dict[str, tuple[int, Digest]] = {}
     where = f"model {model.name}, layer {layer.diff_id}"
     try:
-        found.update(_file_digests(plain))
-    except (tarfile.TarError, ValueError, OverflowError) as error:  # the last two: numbers in pax records
+        found.update(file_digests(plain))
+    except (tarfile.TarError, ValueError) as error:
         raise BundleError(f"not a layer: {error}", where=where, remedy=_REMEDY) from error
     _drain(plain)
     missing, extra = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
@@ -183,13 +183,3 @@ def _require_model_files(plain: BinaryIO, model: BundledModel, layer: Layer) -> 
     problems += [Problem(where, f"{name} is not as bundle.json says", _REMEDY, CHANGED) for name in changed]
     if problems:
         raise BundleError("a model layer does not hold its model", where=where, remedy=_REMEDY, problems=problems)
-
-
-def _file_digests(plain: BinaryIO) -> Iterator[tuple[str, tuple[int, Digest]]]:
-    with tarfile.open(fileobj=plain, mode="r|", bufsize=CHUNK_BYTES) as archive:
-        for entry in archive:
-            content = archive.extractfile(entry) if entry.isreg() else None
-            if content is not None:
-                yield entry.name, (entry.size, Digest.of_stream(cast("BinaryIO", content)))
-            elif not entry.isdir():
-                yield entry.name, (-1, Digest.of(b""))

@@ -66,6 +66,10 @@ compose() {
     fi
 }
 
+require_recipe() {
+    [ -f recipe.yaml ] || die "no recipe.yaml here: this is where a kit was installed; $1 on the connected host, and carry the kit over"
+}
+
 require_image() {
     docker image inspect "$1" >/dev/null 2>&1 || die "no image $1 here: install the kit, or ./dev.sh rebuild base"
 }
@@ -150,20 +154,7 @@ nothing_over_models() {
         done
     done
 }
-no_fallback() {
-    if [ -d backend ]; then
-        bundler_program lint .
-    else
-        sealed --entrypoint python "$APP" -c "$NO_HUB_IN_CODE"
-    fi
-}
-# Where the sources are not at hand: what bundler lint proved when the kit was built, once more and more coarsely.
-NO_HUB_IN_CODE='
-import pathlib, sys
-code = {path: path.read_text("utf-8") for path in [pathlib.Path("/app/app.py"), *pathlib.Path("/app/backend").rglob("*.py")]}
-found = [f"{path}: {word}" for path, text in code.items() for word in ("huggingface.co", "snapshot_download", "local_files_only=False") if word in text]
-sys.exit("\n".join(found) or None)
-'
+no_fallback() { if [ -d backend ]; then bundler_program lint .; else sealed "$APP" python -m backend.no_fallback; fi; }
 rule_written() { sealed --entrypoint cat "$APP" /app/POLICY.md | grep -i 'every model is in the base image'; }
 
 check() {
@@ -214,6 +205,7 @@ usage() { sed -n '2,/^set -euo/{/^set -euo/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0
 main() {
     local command=${1:-help}
     shift || true
+    case "$command" in rebuild | record | bundle | first-start) require_recipe "$command" ;; esac
     case "$command" in
         rebuild)
             local what=${1:-}

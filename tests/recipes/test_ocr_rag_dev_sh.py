@@ -22,6 +22,7 @@ _PYTHON = """\
 case "$*" in
     *seconds*) echo "$LOAD_S" ;;
     *health*) echo '{"status": "ready"}' ;;
+    *backend.no_fallback*) echo "$NO_FALLBACK"; [ "$NO_FALLBACK" = none ] ;;
     *backend.selfcheck*) echo "all models loaded in 1.0 s and answer" ;;
 esac
 """
@@ -31,7 +32,7 @@ COPY python /bin/python
 RUN for model in /app/models/sarashina {RERANKER} /app/models/yomitoku/models--a--b; do \\
     mkdir -p "$model" && echo weights >"$model/model.safetensors"; done
 COPY POLICY.md /app/
-ENV LOAD_S=6.1
+ENV LOAD_S=6.1 NO_FALLBACK=none
 LABEL sarashina.model=a/b@1 reranker.model=c/d@2
 CMD ["sleep", "600"]
 """
@@ -150,6 +151,25 @@ def test_an_image_without_weights_or_labels_is_told(desk: Desk, tmp_path: Path) 
     done = desk.check()
     assert (done.returncode, failures(done)) == (1, ["1", "1"])
     assert f"no weights at {RERANKER} in {BASE}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "condition", "told"),
+    [
+        ("ENV NO_FALLBACK=names-a/b", "2", "names-a/b"),
+        ("RUN echo Models are downloaded. >/app/POLICY.md", "3", ""),
+        ("RUN rm /app/POLICY.md", "3", "POLICY.md"),
+    ],
+)
+def test_an_image_with_a_fallback_or_without_the_rule_is_told(
+    desk: Desk, tmp_path: Path, line: str, condition: str, told: str
+) -> None:
+    (tmp_path / "Dockerfile").write_text(f"FROM {APP}\n{line}\n")
+    desk.engine.docker("build", "--quiet", "--tag", APP, str(tmp_path))
+    desk.start()
+    done = desk.check()
+    assert (done.returncode, failures(done)) == (1, [condition])
+    assert told in done.stdout
 
 
 def test_restart_starts_what_compose_says_and_waits_for_its_answer(desk: Desk) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from bundler.builder.recipe_file import load_recipe
 from testbed.hub_repo import Snapshot
 from tests.support.safetensors_files import safetensors_file
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "ocr-rag"
 sys.path.insert(0, str(RECIPE))
 
-from backend import model_files  # noqa: E402 - the recipe is no part of the distribution
+from backend import model_files, no_fallback  # noqa: E402 - the recipe is no part of the distribution
 from backend.batches import read_pairs, read_texts  # noqa: E402
 from backend.errors import ModelError, ServiceError  # noqa: E402
 from backend.model_files import LockedFile, LockedModel, ModelsLock, require_whole  # noqa: E402
@@ -246,3 +248,75 @@ def test_the_libraries_under_test_are_those_of_the_image() -> None:
 
     pinned = re.findall(r"^[a-z-]+==\S+", (RECIPE / "requirements.txt").read_text(), re.MULTILINE)
     assert sorted(pinned) == sorted(PACKAGES)
+
+
+# -- a second look at the code, in the image
+
+ASKED, CANONICAL = "sbintuitions/Sarashina-Embedding-v1-1b", "sbintuitions/sarashina-embedding-v1-1b"
+LOCAL = "local_files_only=True"
+
+
+def test_the_code_as_it_is_has_no_fallback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lock = tmp_path / "recipe.lock"
+    repos = {model.repo for model in load_recipe(RECIPE).models}
+    models = [{"repo_id": repo, "canonical_id": repo.lower()} for repo in repos]
+    lock.write_text(json.dumps({"models": models}))
+    monkeypatch.setenv("MODELS_LOCK", str(lock))
+    assert no_fallback.main() == 0
+    looked_at = len([RECIPE / "app.py", *(RECIPE / "backend").rglob("*.py")])
+    assert capsys.readouterr().out == f"{looked_at} files name no repository and load local files only\n"
+    assert no_fallback.repos_of(lock) == repos | {repo.lower() for repo in repos}
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        (f'MODEL_NAME = "{ASKED}"\nmodel = load(MODEL_NAME, {LOCAL})', f":1: names {ASKED}"),
+        (f'\nmodel = load(path if there(path) else "{CANONICAL}")', f":2: names {CANONICAL}"),
+        (f'load(f"https://mirror.example/{CANONICAL}/resolve/{{branch}}")', f"names {CANONICAL}"),
+        ('os.environ["HF_ENDPOINT"] = "https://huggingface.co"', "names huggingface.co"),
+        ("model = SentenceTransformer(str(directory))", ":1: SentenceTransformer without local_files_only=True"),
+        ("model = st.CrossEncoder(path, local_files_only=False)", "CrossEncoder without"),
+        ("model = AutoModel.from_pretrained(path, local_files_only=offline)", "from_pretrained without"),
+        ("model = AutoModel.from_pretrained(path, **arguments)", "from_pretrained without"),
+        ("path = snapshot_download(name)", "snapshot_download without"),
+        ("path = hub.hf_hub_download(name, file)", "hf_hub_download without"),
+    ],
+)
+def test_code_that_could_lead_to_the_hub_is_named(tmp_path: Path, code: str, says: str) -> None:
+    file = tmp_path / "sarashina.py"
+    file.write_text(code)
+    found = list(no_fallback.faults(file, {ASKED, CANONICAL}))
+    assert any(fault.startswith(f"{file}:") and says in fault for fault in found), found
+
+
+def test_code_that_takes_local_files_and_the_names_of_caches_are_no_fallback(tmp_path: Path) -> None:
+    (tmp_path / "local.py").write_text(
+        f'"""Loads Sarashina."""\nmodel = AutoModel.from_pretrained(str(path), {LOCAL})\n'
+    )
+    (tmp_path / "yomitoku_models.py").write_text(f'REPO = "{ASKED}"\n')
+    for file in tmp_path.iterdir():
+        assert list(no_fallback.faults(file, {ASKED, CANONICAL})) == []
+
+
+def test_a_fallback_in_the_backend_ends_the_look_with_its_place(tmp_path: Path) -> None:
+    """As the image has it: the original's fault put back."""
+    shutil.copytree(RECIPE / "backend", tmp_path / "backend")
+    shutil.copy(RECIPE / "app.py", tmp_path)
+    service = tmp_path / "backend" / "services" / "embedding" / "sarashina.py"
+    service.write_text(service.read_text().replace("str(directory),", f'"{ASKED}",'))
+    lock = tmp_path / "recipe.lock"
+    lock.write_text(json.dumps({"models": [{"repo_id": ASKED, "canonical_id": None}]}))
+    done = subprocess.run(
+        [sys.executable, "-m", "backend.no_fallback"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path), "MODELS_LOCK": str(lock)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"{service}:" in done.stderr
+    assert f"names {ASKED}" in done.stderr

@@ -78,6 +78,37 @@ directory, lock = Path(sys.argv[2]), ModelsLock.read(Path(sys.argv[3]))
 service = sarashina.SarashinaEmbedding.load(directory, lock.named("sarashina"))
 print(json.dumps([record.sarashina(directory), service.embed(record.TEXTS).tolist()]))
 """
+#: A small one without custom code, of another architecture than the recipe's, and what its card would say of it.
+_OTHER_RERANKER = """
+import sys
+import torch
+from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1], local_files_only=True)
+torch.manual_seed(7)
+sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+config = BertConfig(vocab_size=len(tokenizer), max_position_embeddings=64, num_labels=1, initializer_range=0.5, **sizes)
+BertForSequenceClassification(config).save_pretrained(sys.argv[2])
+tokenizer.save_pretrained(sys.argv[2])
+"""
+_EXCHANGED_RERANKER = """
+import json, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import record, torch
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from backend.model_files import ModelsLock
+from backend.services.reranker import llama_nv
+record.PROMPT = llama_nv.PROMPT = "{query}[SEP]{passage}"
+llama_nv.LONGEST, llama_nv.PADDING_SIDE = 64, "right"
+directory, lock = Path(sys.argv[2]), ModelsLock.read(Path(sys.argv[3]))
+service = llama_nv.LlamaNvReranker.load(directory, lock.named("reranker"))
+tokenizer = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+model = AutoModelForSequenceClassification.from_pretrained(directory, local_files_only=True).eval()
+with torch.inference_mode():
+    card = [model(**tokenizer(f"{query}[SEP]{passage}", return_tensors="pt")).logits.item() for query, passage in record.PAIRS]
+service.score("a question", ["a passage that is longer than the model reads " * 20])
+print(json.dumps([card, record.reranker(directory), service.score_pairs(record.PAIRS)]))
+"""
 
 
 class Golden:
@@ -260,6 +291,23 @@ def test_another_embedding_model_is_its_files_and_the_pooling_of_its_card(tmp_pa
     recorded, served = map(np.array, json.loads(done.stdout.splitlines()[-1]))
     assert np.abs(recorded - served).max() < 1e-5
     assert np.allclose(np.linalg.norm(recorded, axis=1), 1)
+    assert image.attempts == ""
+
+
+def test_another_reranker_is_its_files_and_the_prompt_of_its_card(tmp_path: Path) -> None:
+    """One without custom code: the step of the build leaves an empty directory, which is what it has to write."""
+    other = tmp_path / "other"
+    run_in_reference([str(reference_python()), "-c", _OTHER_RERANKER, str(minilm()), str(other)])
+    image = lay_out(tmp_path / "app", reranker=other)
+    filled = image.run("-m", "backend.fill_module_cache")
+    assert filled.returncode == 0, filled.stderr
+    assert list(image.modules.iterdir()) == []
+    done = image.run("-c", _EXCHANGED_RERANKER, str(RECIPE / "golden"), str(image.reranker), str(image.lock))
+    assert done.returncode == 0, done.stderr
+    card, recorded, served = map(np.array, json.loads(done.stdout.splitlines()[-1]))
+    assert np.abs(card - recorded).max() < 1e-5
+    assert np.abs(card - served).max() < 1e-5
+    assert np.abs(np.diff(card)).min() > 1e-3  # the pairs are told apart
     assert image.attempts == ""
 
 

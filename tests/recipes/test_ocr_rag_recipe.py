@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -95,6 +97,19 @@ def test_the_rule_stands_where_whoever_changes_the_code_looks() -> None:
     for name in ("POLICY.md", "CLAUDE.md", "AGENTS.md", "CONTRIBUTING.md", "recipe.yaml", "Dockerfile", "dev.sh"):
         words = " ".join((RECIPE / name).read_text("utf-8").replace("#", " ").replace("*", "").lower().split())
         assert "every model is in the base image" in words, name
+
+
+@pytest.mark.parametrize(
+    "arguments", [("rebuild", "base"), ("rebuild", "app"), ("record",), ("bundle",), ("first-start",)]
+)
+def test_dev_sh_builds_where_the_recipe_is_and_nowhere_else(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    """Where a kit was installed there is no recipe: files that it lacks are not what is wrong."""
+    shutil.copy(RECIPE / "dev.sh", tmp_path)
+    command = ["bash", str(tmp_path / "dev.sh"), *arguments]
+    done = subprocess.run(command, env={**os.environ, "BUNDLER": "false"}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "this is where a kit was installed" in done.stderr
+    assert f"{arguments[0]} on the connected host" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [(), ("rebuild",), ("no-such",)])

@@ -189,6 +189,136 @@ def test_a_folder_without_pages_is_an_error(python: Path, tmp_path: Path) -> Non
     assert done.stderr.startswith(f"error: no pages (*.png, *.jpg) in {tmp_path}"), done.stderr
 
 
+# -- pictures
+
+_PICTURES = """
+import io, json
+from PIL import Image
+from service import pictures
+
+def sent(image, kind="PNG", **options):
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+def scan(mode, paper, ink):
+    image = Image.new(mode, (64, 48), paper)
+    image.paste(ink, (8, 8, 24, 24))
+    return image
+
+palette = scan("P", 1, 0)
+palette.putpalette([0, 0, 0, 0, 0, 0])
+half = scan("I;16", 65535, 0)
+half.putpixel((36, 16), 32768)  # paste cuts off
+phone = {"save_all": True, "append_images": [Image.new("RGB", (32, 32))], "quality": 100}
+turned = Image.Exif()
+turned[0x0112] = 6
+seen = {
+    "one bit": sent(scan("1", 1, 0)),
+    "grey": sent(scan("L", 255, 0)),
+    "grey, transparent paper": sent(scan("LA", (0, 0), (0, 255))),
+    "colours, transparent paper": sent(scan("RGBA", (0, 0, 0, 0), (0, 0, 0, 255))),
+    "palette, transparent paper": sent(palette, transparency=1),
+    "one colour is transparent": sent(scan("RGB", (1, 2, 3), (0, 0, 0)), transparency=(1, 2, 3)),
+    "16 bits": sent(half),
+    "printer's colours": sent(scan("CMYK", (0, 0, 0, 0), (0, 0, 0, 255)), "JPEG", quality=100),
+    "of a phone": sent(scan("RGB", "white", "black"), "MPO", **phone),
+    "turned": sent(scan("L", 255, 0), "JPEG", exif=turned, quality=100),
+}
+found = {}
+for name, content in seen.items():
+    picture = pictures.decode(content)
+    pixels = picture.pixels()
+    ink = pixels[16, picture.size[0] - 16] if name == "turned" else pixels[16, 16]
+    found[name] = [picture.media_type, list(picture.size), list(pixels.shape), pixels[2, 2].tolist(), ink.tolist()]
+half_grey = pictures.decode(seen["16 bits"]).pixels()[16, 36].tolist()
+
+def refusal(action):
+    try:
+        action()
+    except pictures.PictureError as error:
+        return [error.status, str(error)]
+
+def stumbles(image):
+    raise IndexError("out of range")
+
+frames = [scan("L", 255, 0), scan("L", 255, 100)]
+refused = {
+    "animated": refusal(lambda: pictures.decode(sent(frames[0], save_all=True, append_images=frames[1:]))),
+    "float": refusal(lambda: pictures.opaque(Image.new("F", (64, 48)))),
+}
+pictures.ImageOps.exif_transpose = stumbles
+refused["stumbles"] = refusal(lambda: pictures.decode(seen["grey"]))
+print(json.dumps([found, half_grey, refused]))
+"""
+
+
+def test_scans_of_every_kind_are_dark_on_white(python: Path) -> None:
+    done = run(python, "-c", _PICTURES)
+    assert done.returncode == 0, done.stderr
+    found, half_grey, refused = json.loads(done.stdout)
+    for name, (media_type, size, shape, paper, ink) in found.items():
+        assert media_type == ("image/jpeg" if name in {"printer's colours", "of a phone", "turned"} else "image/png")
+        assert size == ([48, 64] if name == "turned" else [64, 48]), name
+        assert shape == [size[1], size[0], 3], name
+        assert min(paper) > 250, name
+        assert max(ink) < 5, name
+    assert half_grey == [128, 128, 128]
+    assert refused == {
+        "animated": [400, "an animated PNG: one picture is one page"],
+        "float": [400, "pixels of the kind F are not read: save it in RGB or in grey"],
+        "stumbles": [400, "the picture is not whole: out of range"],
+    }
+
+
+_FULL = """
+import io, json, tracemalloc
+import numpy as np
+from PIL import Image
+from service import library, pictures
+
+class Reader:
+    def read(self, pixels, progress):
+        assert pixels.shape == (2000, 1000, 3)
+        return []
+
+class Embedder:
+    pass
+
+stream = io.BytesIO()
+Image.new("L", (1000, 2000), 255).save(stream, "PNG")
+kept = library.Library(Reader(), Embedder())
+tracemalloc.start()
+for number in range(library.MAX_WAITING):
+    kept.add("page", stream.getvalue())
+waiting, _ = tracemalloc.get_traced_memory()
+refused = []
+def refusal():
+    try:
+        kept.add("page", b"no picture")
+    except pictures.PictureError as error:
+        refused.append(error.status)
+refusal()
+for number in range(library.MAX_PAGES):
+    page = kept.read_next()
+    assert (page.state, page.picture.size) == ("ready", (1000, 2000))
+    if number < library.MAX_PAGES - library.MAX_WAITING:
+        kept.add("page", stream.getvalue())
+refusal()
+read, most = tracemalloc.get_traced_memory()
+print(json.dumps([waiting, read, most, refused]))
+"""
+
+
+def test_pages_are_kept_without_their_pixels_and_room_is_looked_for_first(python: Path) -> None:
+    """A page of 6 MB of pixels each time; numpy tells tracemalloc what it takes."""
+    done = run(python, "-c", _FULL)
+    assert done.returncode == 0, done.stderr
+    waiting, read, most, refused = json.loads(done.stdout)
+    assert max(waiting, read) < 6_000_000 < most < 20_000_000
+    assert refused == [429, 409]
+
+
 # -- the web service
 
 
@@ -358,6 +488,8 @@ def test_a_cut_jpeg_is_refused(web: Web, pages: Path) -> None:
         ("/search", b"\xff", 400, "not JSON"),
         ("/search", b"[]", 400, "query"),
         ("/search", b'{"query": "  "}', 400, "query"),
+        ("/search", b'{"query": "half of \\ud83d"}', 400, "query"),
+        ("/search", b"[" * 8000, 400, "not JSON"),
         ("/search", b'{"query": "x", "top_k": 0}', 400, "top_k"),
         ("/search", b'{"query": "x", "top_k": true}', 400, "top_k"),
         ("/search", b" " * 9000, 413, "larger"),

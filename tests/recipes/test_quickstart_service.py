@@ -305,6 +305,8 @@ def test_http_health_page_and_healthcheck(server: tuple[Any, int], model: Path) 
         ("/search", "{", 400, "not JSON"),
         ("/search", "[]", 400, "query"),
         ("/search", '{"query": "  "}', 400, "query"),
+        ("/search", '{"query": "half of \\ud83d"}', 400, "query"),
+        ("/search", "[" * 60_000, 400, "not JSON"),
         ("/search", '{"query": "x", "top_k": 0}', 400, "top_k"),
         ("/search", '{"query": "x", "top_k": true}', 400, "top_k"),
         ("/search", '{"query": "x", "top_k": "3"}', 400, "top_k"),

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from bundler.builder.payload import payload_of
+from bundler.builder.recipe_file import load_recipe
 from bundler.cli.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("recipes/*/*.md")])
+RECIPE_PAGES = sorted(ROOT.glob("recipes/*/README.md"))
 BLOCK = re.compile(r"^```.*?^```$|^(?: {4}\S.*\n)+", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
@@ -64,6 +67,16 @@ def missing_files(text: str) -> list[str]:
     return sorted(path for path in named if not list(ROOT.glob(path)))
 
 
+def unset_variables(text: str) -> list[str]:
+    """Variables in the blocks of a page that no line above has set."""
+    known: set[str] = set()
+    unset = []
+    for line in (line for block in BLOCK.findall(text) for line in block.splitlines()):
+        unset += [name for name in re.findall(r"\$\{?([A-Za-z_]\w*)", line) if name not in known]
+        known |= set(re.findall(r"^\s*(\w+)=", line))
+    return unset
+
+
 def wrong_calls(text: str) -> list[str]:
     """Commands that do not exist, and options that their commands do not have."""
     wrong = []
@@ -80,6 +93,23 @@ def wrong_calls(text: str) -> list[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_relative_links_lead_somewhere(page: Path) -> None:
     assert broken_links(page) == []
+
+
+@pytest.mark.parametrize("page", RECIPE_PAGES, ids=lambda page: page.parent.name)
+def test_variables_of_a_recipes_page_are_set_there(page: Path) -> None:
+    assert unset_variables(page.read_text(encoding="utf-8")) == []
+
+
+def test_a_variable_that_is_not_set_is_found() -> None:
+    text = 'Type\n\n    place=$(pwd)\n    ls "$place" ${other}\n    other=1\n'
+    assert unset_variables(text) == ["other"]
+
+
+@pytest.mark.parametrize("page", RECIPE_PAGES, ids=lambda page: page.parent.name)
+def test_a_recipes_page_travels_with_the_compose_file_that_names_it(page: Path) -> None:
+    travels = {str(each.path) for each in payload_of(load_recipe(page.parent))}
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    assert {"compose.yaml", "README.md", *pictures} <= travels
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from bundler.builder.lock import LockedModel
 from bundler.builder.recipe_models import ModelSpec
@@ -41,13 +41,22 @@ class Catalogue:
 
     def entries(self) -> Iterator[tuple[Path, CatalogueEntry]]:
         """Every entry that can be read with its file, the one used last first; others are passed over."""
-        found = []
-        for path in (self.root / "models").glob("*.json"):
-            try:
-                found.append((path, CatalogueEntry.model_validate(plain(json.loads(path.read_bytes())))))
-            except (OSError, ValueError, ValidationError):
-                continue
+        found = [(path, entry) for path in self._paths() if (entry := _read(path)) is not None]
         return iter(sorted(found, key=lambda each: -each[1].used))
+
+    def unreadable(self) -> Iterator[Path]:
+        """The files that are passed over: damaged, or of another release."""
+        return (path for path in self._paths() if _read(path) is None)
+
+    def _paths(self) -> Iterator[Path]:
+        return (self.root / "models").glob("*.json")
 
     def _place(self, model: LockedModel) -> Path:
         return self.root / "models" / f"{model.repo_id.replace('/', '--')}--{model.commit or 'urls'}--{model.name}.json"
+
+
+def _read(path: Path) -> CatalogueEntry | None:
+    try:
+        return CatalogueEntry.model_validate(plain(json.loads(path.read_bytes())))
+    except (OSError, ValueError, RecursionError):
+        return None

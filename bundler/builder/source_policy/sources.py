@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from bundler.core.errors import PreconditionError
+
 Kind = Literal["python", "shell", "dockerfile", "yaml"]
 
 SKIPPED = frozenset(
@@ -104,9 +106,16 @@ def _files(path: Path) -> Iterator[Path]:
     if not path.is_dir():
         yield path
         return
-    for directory, inner, files in os.walk(path):
+    unlisted: list[OSError] = []
+    for directory, inner, files in os.walk(path, onerror=unlisted.append):
         inner[:] = sorted(name for name in inner if not is_skipped(Path(directory) / name))
         yield from (Path(directory) / name for name in sorted(files))
+    if unlisted:
+        raise PreconditionError(
+            f"a directory of the sources cannot be listed: {unlisted[0].strerror}",
+            where=str(unlisted[0].filename),
+            remedy="run it as a user who may read all of them, or name other paths",
+        )
 
 
 def is_skipped(directory: Path) -> bool:

@@ -36,6 +36,9 @@ PAGES = HERE.parent / "backend" / "pages"
 #: CHANGE: with another model, as its card says: which token's hidden state is the vector ("last", "first", or the "mean" of
 #: all), and whether its length is made 1.
 POOLING, NORMALIZE = "last", False
+#: CHANGE: with another model, the prompt of its card, here and in backend/services/reranker/llama_nv.py. Both taken from the
+#: old one, they agree on wrong scores.
+PROMPT = "question:{query} \n \n passage:{passage}"
 TEXTS = (
     "こんにちは",
     "ドキュメント1",
@@ -73,7 +76,7 @@ def reranker(directory: Path) -> list[float]:
     model = AutoModelForSequenceClassification.from_pretrained(
         str(directory), local_files_only=True, trust_remote_code=True, torch_dtype=torch.float32
     ).eval()
-    prompts = [f"question:{query} \n \n passage:{passage}" for query, passage in PAIRS]
+    prompts = [PROMPT.format(query=query, passage=passage) for query, passage in PAIRS]
     with torch.inference_mode():
         return [float(f"{model(**tokenizer(prompt, return_tensors='pt')).logits.item():.7g}") for prompt in prompts]
 

@@ -72,17 +72,22 @@ class Library:
         """
         if len(content) > MAX_BYTES:
             raise PictureError(f"the picture is larger than {MAX_BYTES} bytes", 413)
+        with self._lock:
+            self._require_room()
         picture = decode(content)
         with self._lock:
-            if len(self._pages) >= MAX_PAGES:
-                raise PictureError(f"{MAX_PAGES} pages are the most that are kept: a new start begins anew", 409)
-            if sum(page.unread for page in self._pages.values()) >= MAX_WAITING:
-                raise PictureError(f"{MAX_WAITING} pages are waiting to be read: try again later", 429)
+            self._require_room()  # others may have come meanwhile
             number = len(self._pages) + 1
             page = Page(f"p{number}", _shown(name), picture)
             self._pages[page.id] = page
         self._waiting.put((later, number, page.id))
         return page
+
+    def _require_room(self) -> None:
+        if len(self._pages) >= MAX_PAGES:
+            raise PictureError(f"{MAX_PAGES} pages are the most that are kept: a new start begins anew", 409)
+        if sum(page.unread for page in self._pages.values()) >= MAX_WAITING:
+            raise PictureError(f"{MAX_WAITING} pages are waiting to be read: try again later", 429)
 
     def read_next(self) -> Page:
         """Read the page that waits longest; waits for one where there is none."""
@@ -90,8 +95,9 @@ class Library:
 
     def _read(self, id: str) -> Page:
         page = self._change(id, state="reading")
+        pixels = page.picture.pixels()
         begun = time.monotonic()
-        lines = self._reader.read(page.picture.pixels, lambda done, found: self._note(page.id, done=done, found=found))
+        lines = self._reader.read(pixels, lambda done, found: self._note(page.id, done=done, found=found))
         read = time.monotonic()
         passages = self._embed(page.id, passages_of(lines))
         return self._change(

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import parse_qs, urlsplit
 
 from service.answers import hit_answer, page_answer, summary
@@ -173,14 +173,19 @@ class Handler(BaseHTTPRequestHandler):
 def _question(body: bytes) -> tuple[str, int]:
     try:
         asked = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the second where it is too deep
         raise RequestError(f"not JSON: {error}") from error
     query, top_k = (asked.get("query"), asked.get("top_k", 3)) if isinstance(asked, dict) else (None, 3)
-    if not isinstance(query, str) or not query.strip():
+    if not _is_text(query):
         raise RequestError('"query" has to be a text')
     if type(top_k) is not int or not 1 <= top_k <= _MAX_HITS:
         raise RequestError(f'"top_k" has to be a number from 1 to {_MAX_HITS}')
     return query.strip(), top_k
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    """Whether there is something in it. JSON can escape halves of characters: no encoding takes them, so no answer can."""
+    return isinstance(value, str) and bool(value.strip()) and value.encode(errors="ignore").decode() == value
 
 
 def main() -> int:

@@ -10,7 +10,7 @@ import signal
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeGuard
 
 from service.errors import run
 from service.search import SearchIndex
@@ -78,10 +78,10 @@ class Handler(BaseHTTPRequestHandler):
             raise BadRequestError(f"the body is larger than {_MAX_BODY} bytes", 413)
         try:
             asked = json.loads(self.rfile.read(int(length)))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # the second where it is too deep
             raise BadRequestError(f"not JSON: {error}") from error
         query, top_k = (asked.get("query"), asked.get("top_k", 3)) if isinstance(asked, dict) else (None, 3)
-        if not isinstance(query, str) or not query.strip():
+        if not _is_text(query):
             raise BadRequestError('"query" has to be a text')
         if type(top_k) is not int or not 1 <= top_k <= _MAX_HITS:
             raise BadRequestError(f'"top_k" has to be a number from 1 to {_MAX_HITS}')
@@ -98,6 +98,11 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    """Whether there is something in it. JSON can escape halves of characters: no encoding takes them, so no answer can."""
+    return isinstance(value, str) and bool(value.strip()) and value.encode(errors="ignore").decode() == value
 
 
 def main() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+import time
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -107,6 +108,29 @@ def test_pruning_keeps_what_is_used_and_what_it_shares(cache: Cache) -> None:
     assert pruned == would
     assert objects(cache) == {b"shared", b"young"}
     assert [entry.spec.name for _, entry in Catalogue(cache.root).entries()] == ["young"]
+
+
+def test_what_an_unfinished_fetch_brought_is_not_pruned_before_its_time(cache: Cache) -> None:
+    brought(cache, "unfinished", b"first file")
+    for path in (cache.root / "models").iterdir():
+        path.unlink()
+    assert prune(cache, 1, dry_run=False).paths == ()
+    assert objects(cache) == {b"first file"}
+    prune(cache, 1, dry_run=False, now=time.time() + 2 * DAY_S)
+    assert objects(cache) == set()
+
+
+def test_while_an_entry_cannot_be_read_what_nobody_knows_stays(cache: Cache) -> None:
+    brought(cache, "newer", b"weights")
+    (path,) = (cache.root / "models").iterdir()
+    path.write_text(path.read_text().replace('"repo_id"', '"of_a_later_release": 1, "repo_id"'))
+    later = time.time() + 40 * DAY_S
+    os.utime(path, (later, later))
+    prune(cache, 30, dry_run=False, now=later)
+    assert objects(cache) == {b"weights"}
+    prune(cache, -1, dry_run=False, now=later)
+    assert objects(cache) == set()
+    assert list((cache.root / "models").iterdir()) == []
 
 
 def test_pruning_goes_by_age_for_what_is_unfinished_or_packed(cache: Cache) -> None:

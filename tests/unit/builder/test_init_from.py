@@ -95,6 +95,21 @@ def test_each_model_can_be_exchanged(origin: str, model: str, tmp_path: Path) ->
     assert lint_paths([tmp_path]).findings == ()
 
 
+@pytest.mark.parametrize(
+    ("file", "names"),
+    [
+        ("backend/services/embedding/sarashina.py", {"POOLING"}),
+        ("backend/services/reranker/llama_nv.py", {"LONGEST", "PADDING_SIDE", "PROMPT"}),
+        ("golden/record.py", {"POOLING", "PROMPT"}),
+    ],
+)
+def test_what_a_model_of_ocr_rag_was_trained_with_is_marked(file: str, names: set[str], tmp_path: Path) -> None:
+    """Left as it is for another model it makes wrong numbers, and no error."""
+    init_from("ocr-rag", tmp_path, "mine", ["reranker=acme/another"])
+    marked = re.findall(r"^#: .*CHANGE: (?:.*\n#: )*.*\n([A-Z_]+)", (tmp_path / file).read_text("utf-8"), re.MULTILINE)
+    assert set(marked) == names
+
+
 def test_what_was_recorded_of_quickstarts_model_goes_with_it(tmp_path: Path) -> None:
     """Where a recipe has one model, its name needs not be said."""
     started = init_from("quickstart", tmp_path, "mine", ["acme/another"])

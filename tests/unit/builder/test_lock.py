@@ -158,7 +158,14 @@ def test_all_problems_of_a_lock_at_once(tmp_path: Path) -> None:
     assert len(caught.value.problems) == 4
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"null", b"\xff\xfe", b"{", b'{\n\t"format": 1\n}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"[]", b"null", b"\xff\xfe", b"{", b'{\n\t"format": 1\n}'),
+        *(b"[" * 100_000, b"[" * 700 + b"]" * 700, b'{"format":' + b"1" * 5000 + b"}"),
+    ],
+    ids=lambda content: content[:12].decode("latin-1"),
+)
 def test_what_is_no_lock_at_all(tmp_path: Path, content: bytes) -> None:
     (tmp_path / LOCK_FILE).write_bytes(content)
     with pytest.raises(RecipeError, match="malformed") as caught:

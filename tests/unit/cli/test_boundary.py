@@ -17,8 +17,10 @@ import requests
 
 from bundler.cli import main
 from bundler.cli.boundary import EXIT_BROKEN_PIPE, EXIT_DEFECT, Terminated, guarded, termination_raises
+from bundler.cli.tables import table
 from bundler.core import errors
 from bundler.core.errors import BundleError, BundlerError, Problem
+from tests.support.tiny_bundle import make_tiny_kit
 
 
 def raising(error: BaseException) -> Callable[[], int]:
@@ -247,3 +249,50 @@ def test_command_takes_debug_after_its_name(
     assert main.run(["fails", "--debug"]) == EXIT_DEFECT
     assert "Traceback" in capsys.readouterr().err
     assert main.run(["finds"]) == 9
+
+
+STEERING = "x\n\x1b[2Jall as they should be\x1b[8m"
+
+
+def test_what_others_wrote_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    error = BundleError(STEERING, where=STEERING, remedy=STEERING, problems=[Problem(STEERING, STEERING, STEERING)])
+    guarded(raising(error))
+    shown = capsys.readouterr().err
+    assert "\x1b" not in shown
+    assert "where: x\\n\\x1b[2Jall as they should be" in shown
+    assert table(("A",), [("\x1b]0;title\x07",)]).splitlines()[1] == "\\x1b]0;title\\x07"
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "2>/dev/full", "2</dev/null 2>&2"])
+def test_streams_that_take_nothing_do_not_change_the_end(tmp_path: Path, closed: str) -> None:
+    kit = make_tiny_kit(tmp_path)
+    line = f"{sys.executable} -m bundler verify {kit} --progress lines {closed}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    (kit / "more").touch()
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, "Traceback" in done.stderr) == (6, False), done.stderr
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+def test_numbers_that_are_none_are_refused(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (
+        ["cache", "prune", "--days", number],
+        ["check", "--watch", number],
+        ["audit", "--lock-timeout", number],
+    ):
+        assert main.run(words) == 2, words
+        capsys.readouterr()
+
+
+@pytest.mark.parametrize("address", ["http://[", "tcp://127.0.0.1:99999999"])
+def test_an_address_that_is_none_is_told(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["audit", "--host", address]) == 8
+    assert address in capsys.readouterr().err
+
+
+def test_links_in_a_circle_and_endless_names_are_the_hosts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    for place in ("loop", "n" * 300):
+        assert main.run(["init", str(tmp_path / place), "--name", "service"]) == 10, place
+        capsys.readouterr()

@@ -156,7 +156,9 @@ LONE = "\ud800"
         _set("checks", 0, "image", value="example.org/none:1"),
         _set("checks", 0, "kind", value="later"),
         _set("checks", 0, "within_s", value=float("inf")),
+        _set("checks", 0, "within_s", value=10**400),
         _set("tools", value=[]),
+        lambda document: document["files"].append({**document["files"][0], "path": "compose.yaml/below"}),
         lambda document: document["models"].append(document["models"][0]),
         lambda document: document["models"].append({**document["models"][0], "name": "unused"}),
         lambda document: document["images"].append(document["images"][0]),
@@ -357,3 +359,25 @@ def test_a_sum_in_members_that_is_not_the_blobs_name(content: bytes) -> None:
     assert first[66:].startswith(b"blobs/")
     with pytest.raises(BundleError, match="another digest in MEMBERS"):
         opened(joined([*members[:-1], ("MEMBERS", b"0" * 64 + first[64:] + b"\n" + rest)]))
+
+
+def test_a_payload_file_below_another_is_refused(content: bytes) -> None:
+    def change(members: list[tuple[str, bytes]]) -> None:
+        document = json.loads(dict(members)[BUNDLE_JSON])
+        file = document["files"][0]
+        document["files"].append({**file, "path": f"{file['path']}/below"})
+        at = [name for name, _ in members].index(f"files/{file['path']}")
+        members.insert(at + 1, (f"files/{file['path']}/below", members[at][1]))
+        members[[name for name, _ in members].index(BUNDLE_JSON)] = (BUNDLE_JSON, canonical_json(document))
+
+    members = list(split(content))
+    change(members)
+    with pytest.raises(BundleError, match="lies below"):
+        opened(relisted(members))
+
+
+def test_json_in_another_encoding_is_refused(content: bytes) -> None:
+    members = dict(split(content))
+    members[BUNDLE_JSON] = members[BUNDLE_JSON].decode().encode("utf-16")
+    with pytest.raises(BundleError, match="not JSON"):
+        opened(relisted(list(members.items())))

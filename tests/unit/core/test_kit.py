@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -135,3 +136,22 @@ def test_a_file_too_many_is_to_be_moved_and_a_changed_one_to_be_brought_again(ki
     assert "move what does not belong" in remedy_of(audit_kit_files(locate_kit(kit, POLICY)))
     (kit / "README.txt").write_text("changed")
     assert "bring the kit here again" in remedy_of(audit_kit_files(locate_kit(kit, POLICY)))
+
+
+def test_a_directory_that_cannot_be_listed_is_a_finding(kit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (kit / "hidden").mkdir()
+    scandir = os.scandir
+
+    def refusing(path: str | os.PathLike[str]) -> object:
+        if Path(path).name == "hidden":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    assert [where for where, _ in found(kit)] == ["hidden (cannot be listed: Permission denied)"]
+
+
+def test_links_that_lead_in_a_circle_are_outside_of_kits(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    require_outside_kits(tmp_path / "loop" / "page.html", "--output DIR")
+    require_outside_kits(tmp_path / ("x" * 300), "--output DIR")

@@ -113,3 +113,13 @@ def test_a_size_in_another_form_is_refused() -> None:
     assert tarfile.TarInfo.frombuf(bytes(head), "utf-8", "strict").size == 1
     with pytest.raises(BundleError):
         read(bytes(head) + b"x" + bytes(511) + END)
+
+
+@pytest.mark.parametrize("field", [b"-0000000001\0", b" 0000000001\0", b"+0000000001\0", b"0000000_001\0"])
+def test_a_size_is_digits_alone(field: bytes) -> None:
+    content = bytearray(tar(("a", b"x")))
+    content[124:136] = field
+    content[148:156] = b" " * 8
+    content[148:156] = b"%06o\0 " % sum(content[:512])
+    with pytest.raises(BundleError):
+        read(bytes(content))

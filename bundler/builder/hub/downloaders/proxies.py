@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from requests.utils import get_auth_from_url, get_environ_proxies, select_proxy
 from urllib3.util import make_headers
@@ -20,13 +21,25 @@ def proxy_for(url: str) -> str | None:
     proxy = select_proxy(url, get_environ_proxies(url))
     if not proxy:
         return None
+    return _spoken(proxy, told(url), "name an HTTP proxy by HTTPS_PROXY, or leave the host out by NO_PROXY")
+
+
+def require_spoken_proxies() -> None:
+    """Raise DownloadError where the environment names a proxy that is not spoken, for whatever hosts."""
+    for kind, proxy in getproxies().items():
+        if kind in {*_DEFAULT_PORTS, "all"} and proxy:
+            name = f"{kind.upper()}_PROXY"
+            _spoken(proxy, f"the environment, {name}", f"name an HTTP proxy by HTTPS_PROXY, and unset {name}")
+
+
+def _spoken(proxy: str, where: str, remedy: str) -> str:
     proxy = proxy if "://" in proxy else f"http://{proxy}"
-    if urlsplit(proxy).scheme not in _DEFAULT_PORTS:
-        raise DownloadError(
-            f"a proxy of the kind {urlsplit(proxy).scheme} is not supported",
-            where=told(url),
-            remedy="name an HTTP proxy by HTTPS_PROXY, or leave the host out by NO_PROXY",
-        )
+    try:
+        scheme, _ = urlsplit(proxy).scheme, urlsplit(proxy).port
+    except ValueError:  # without the address: it may hold a password
+        raise DownloadError("the proxy's address cannot be read", where=where, remedy=remedy) from None
+    if scheme not in _DEFAULT_PORTS:
+        raise DownloadError(f"a proxy of the kind {scheme} is not supported", where=where, remedy=remedy)
     return proxy
 
 

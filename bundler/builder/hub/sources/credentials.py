@@ -93,7 +93,7 @@ def _own_token(environ: Mapping[str, str]) -> str | None:
 
 def _read_token(path: Path, where: str) -> str:
     try:
-        with path.expanduser().open("rb") as stream:
+        with _expanded(path).open("rb") as stream:
             value = stream.read(_LONGEST_TOKEN_FILE).decode("utf-8").strip()
     except OSError as error:
         raise PreconditionError(
@@ -104,6 +104,14 @@ def _read_token(path: Path, where: str) -> str:
     except UnicodeDecodeError:
         raise _unreadable(f"{where}, {path}", "the file of the token") from None
     return _checked(value, f"{where}, {path}")
+
+
+def _expanded(path: Path) -> Path:
+    """With the home that ``~`` stands for; as it is where there is none."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
 
 
 def _checked(value: str, where: str) -> str:
@@ -120,7 +128,7 @@ def _unreadable(where: str, subject: str) -> PreconditionError:
 def _from_netrc(environ: Mapping[str, str]) -> dict[str, str]:
     """Logins by host. The entry ``default`` is left out: it would show a password to every server that is named."""
     named = environ.get("NETRC")
-    path = Path(named or "~/.netrc").expanduser()
+    path = _expanded(Path(named or "~/.netrc"))
     try:
         entries = netrc.netrc(str(path)).hosts
     except (FileNotFoundError, NotADirectoryError) as error:

@@ -16,6 +16,7 @@ from huggingface_hub import set_client_factory
 from huggingface_hub.utils import disable_progress_bars, get_session
 from huggingface_hub.utils import logging as hub_logging
 
+from bundler.builder.hub.downloaders.proxies import require_spoken_proxies
 from bundler.builder.hub.downloaders.trust import trusting
 
 TIMEOUT_S = 20.0
@@ -30,6 +31,7 @@ def web(ca_bundle: Path | None = None, timeout_s: float = TIMEOUT_S) -> httpx2.C
     """
     with _lock:
         if _current != [(ca_bundle, timeout_s)]:
+            require_spoken_proxies()
             context = trusting(ca_bundle)
 
             def client() -> httpx2.Client:

@@ -15,7 +15,7 @@ from bundler.builder.hub.downloaders.child import run_child
 from bundler.builder.hub.downloaders.choose import Chosen
 from bundler.builder.hub.downloaders.hashing import HashingBehind, Remembered
 from bundler.builder.hub.downloaders.pace import Pace
-from bundler.builder.hub.downloaders.proxies import is_signed, proxy_for, same_origin, told
+from bundler.builder.hub.downloaders.proxies import is_signed, proxy_for, require_spoken_proxies, same_origin, told
 from bundler.builder.hub.limits import HaltedError, Limits
 from bundler.builder.hub.part import Part
 from bundler.builder.hub.retry import RetryPolicy, TransientError
@@ -172,3 +172,20 @@ def test_what_knows_no_limit_or_authority_is_not_chosen_where_there_is_one(
 
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())
     assert Chosen(limits(), "hf_transfer").downloader(file, remote, part, 1).name == "ranged"
+
+
+@pytest.mark.parametrize(
+    "address", ["socks5://me:secret@proxy.corp:1080", "foo://x", "http://me:secret@[", "http://p:x"]
+)
+@pytest.mark.parametrize("name", ["ALL_PROXY", "https_proxy"])
+def test_a_proxy_that_is_not_spoken_is_told_before_anything_is_asked(
+    monkeypatch: pytest.MonkeyPatch, name: str, address: str
+) -> None:
+    for each in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(each, raising=False)
+    require_spoken_proxies()
+    monkeypatch.setenv(name, address)
+    with pytest.raises(DownloadError) as refused:
+        require_spoken_proxies()
+    assert name.upper() in str(refused.value)
+    assert "secret" not in str(refused.value)

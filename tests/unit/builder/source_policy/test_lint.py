@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from bundler.builder.init import init_recipe
 from bundler.builder.source_policy.lint import lint_paths
 from bundler.builder.source_policy.sources import MOST_BYTES, kind_of
+from bundler.core.errors import PreconditionError
 
 ROOT = Path(__file__).resolve().parents[4]
 LOAD = "from sentence_transformers import SentenceTransformer\n"
@@ -182,3 +185,18 @@ def test_names_that_lead_to_each_other_end(tmp_path: Path) -> None:
     loop = f"{LOAD}def f():\n  while True:\n{names}    SentenceTransformer(a0, local_files_only=True)\n"
     write(tmp_path, {"a.py": loop, "b.py": "import a\nx = a.y\ny = x\n", "c.py": "from c import x\nx = x\n"})
     assert found(tmp_path) == []
+
+
+def test_a_directory_that_cannot_be_listed_is_no_clean_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, {"app/service.py": "import os\n", "open.py": "import os\n"})
+    scandir = os.scandir
+
+    def refusing(path: str | os.PathLike[str]) -> object:
+        if Path(path).name == "app":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(PreconditionError, match="cannot be listed") as refused:
+        lint_paths([tmp_path])
+    assert refused.value.where == str(tmp_path / "app")

@@ -19,7 +19,13 @@ from backend.errors import ModelError
 from backend.loading import Loaded, as_precision, device, making, tolerance
 from backend.model_files import LockedModel, require_whole
 
-_LONGEST = 512  # tokens, as on the model's card
+#: Tokens that are read of a question and a passage. CHANGE: with another model, the longest input that its card states.
+LONGEST = 512
+#: CHANGE: with another model, the side on which its own tokenizer pads: "padding_side" in tokenizer_config.json, or "right".
+PADDING_SIDE = "left"
+#: What the model was trained with: one string, not a pair of texts. CHANGE: with another model, the prompt of its card, here and
+#: in golden/record.py. Any other gives wrong scores, and no error.
+PROMPT = "question:{query} \n \n passage:{passage}"
 _BATCH = 16
 
 
@@ -28,8 +34,8 @@ class RerankerModelError(ModelError):
 
 
 def prompt(query: str, passage: str) -> str:
-    """What the model was trained with: one string, not a pair of texts."""
-    return f"question:{query} \n \n passage:{passage}"
+    """``PROMPT`` of a question and a passage."""
+    return PROMPT.format(query=query, passage=passage)
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class LlamaNvReranker:
         with making() as watch:
             try:
                 tokenizer = AutoTokenizer.from_pretrained(
-                    str(directory), local_files_only=True, trust_remote_code=True, padding_side="left"
+                    str(directory), local_files_only=True, trust_remote_code=True, padding_side=PADDING_SIDE
                 )
                 model = AutoModelForSequenceClassification.from_pretrained(
                     str(directory), local_files_only=True, trust_remote_code=True, **as_precision(where)
@@ -78,7 +84,7 @@ class LlamaNvReranker:
             [prompt(query, passage) for query, passage in pairs],
             padding=True,
             truncation=True,
-            max_length=_LONGEST,
+            max_length=LONGEST,
             return_tensors="pt",
         ).to(self.model.device)
         with torch.inference_mode():

@@ -113,3 +113,10 @@ def test_what_cannot_be_read(home: Path) -> None:
 
 def test_nothing_is_known_without_saying() -> None:
     assert Credentials().headers(HUB) == {}
+
+
+def test_a_home_that_is_nobodys_is_told_as_a_file_that_is_not_there(home: Path) -> None:
+    with pytest.raises(PreconditionError, match="cannot be read"):
+        gather(environ(home), token_file=Path("~nosuchuser/token"))
+    with pytest.raises(PreconditionError, match="NETRC names no file"):
+        gather(environ(home, NETRC="~nosuchuser/netrc"))
