@@ -69,8 +69,16 @@ class Server:
         return self.ask("POST", "/ocr", body, f"multipart/form-data; boundary={line}")
 
 
+def command_of_the_image() -> list[str]:
+    """CMD, as production runs it."""
+    (line,) = (each for each in (RECIPE / "Dockerfile").read_text().splitlines() if each.startswith("CMD "))
+    found: list[str] = json.loads(line.removeprefix("CMD "))
+    return found
+
+
 def uvicorn(image: Image, path: Path, log: Path, **more: str) -> subprocess.Popen[bytes]:
-    command = [str(reference_python()), "-m", "uvicorn", "app:app", "--uds", str(path)]
+    # A socket in the file system goes before a port.
+    command = [str(reference_python()), "-m", *command_of_the_image(), "--uds", str(path)]
     with log.open("wb") as stream:
         return subprocess.Popen(
             command, env=image.environment(**more), stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT
@@ -251,6 +259,23 @@ def test_a_reranker_of_72_kb_ends_the_start_with_what_to_do(image: Image, tmp_pa
     assert "./dev.sh rebuild base" in log
     assert "Traceback" not in log
     assert copy.attempts == ""
+
+
+def test_a_fault_that_nobody_foresaw_ends_the_start_too_and_is_told(image: Image, tmp_path: Path) -> None:
+    assert command_of_the_image()[-2:] == ["--lifespan", "on"]  # else a start that fails by itself counts as none
+    copy = copy_of(image, tmp_path / "app")
+    lock = json.loads(copy.lock.read_text())
+    lock["models"][0]["files"][0]["size"] = "1"
+    copy.lock.write_text(json.dumps(lock))
+    process = uvicorn(copy, tmp_path / "socket", tmp_path / "log")
+    try:
+        assert process.wait(120) == 3
+    finally:
+        process.kill()
+    log = (tmp_path / "log").read_text()
+    assert "error: the start failed, and not by a known fault: ValueError(" in log
+    assert "Traceback" in log
+    assert "startup complete" not in log
 
 
 def test_the_selfcheck_reads_every_byte_and_asks_everything(image: Image) -> None:
