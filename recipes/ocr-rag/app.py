@@ -12,9 +12,11 @@ from typing import Annotated, Any
 
 import numpy as np
 from fastapi import Depends, FastAPI, HTTPException, Request, UploadFile
+from fastapi.exceptions import RequestValidationError
 
 from backend.api import types
 from backend.api.limits import BodyLimit
+from backend.api.refusals import tell_where
 from backend.api.start import LoadAtStart
 from backend.loading import device, precision
 from backend.services.embedding.sarashina import Vectors
@@ -25,6 +27,7 @@ from backend.stack import Stack, load_stack
 _REFUSED: dict[int | str, dict[str, Any]] = {413: {"model": types.Problem, "description": "Too large."}}
 
 app = FastAPI(title="ocr-rag", docs_url=None, redoc_url=None, responses=_REFUSED)
+app.add_exception_handler(RequestValidationError, tell_where)
 app.add_middleware(BodyLimit)
 app.add_middleware(LoadAtStart, load=lambda: load_stack(Settings.from_environment()))
 

@@ -187,6 +187,13 @@ def test_reranking_and_searching(server: Server) -> None:
         ("/embed", json.dumps({"texts": ["a" * 32_769]}), 422, "at most 32768"),
         ("/rerank", '{"query": "a", "texts": ["b"], "top_k": 0}', 422, "top_k"),
         ("/search", '{"query": "a", "texts": ["b"], "candidates": "5"}', 422, "candidates"),
+        ("/embed", r'{"texts": ["\ud800"]}', 422, "texts"),
+        ("/embed", r'{"texts": ["a"], "\ud800": 1}', 422, "unicode"),
+        ("/rerank", r'{"query": "\udfff", "texts": ["b"]}', 422, "query"),
+        ("/rerank", '{"query": "a", "texts": ["b"], "top_k": NaN}', 422, "top_k"),
+        ("/rerank", '{"query": "a", "texts": ["b"], "top_k": 1e999}', 422, "top_k"),
+        ("/search", '{"query": "a", "texts": ["b"], "candidates": -Infinity}', 422, "candidates"),
+        ("/embed", "NaN", 422, "body"),
         ("/search", " " * 20_971_521, 413, "20,971,520 bytes"),
     ],
 )

@@ -30,7 +30,7 @@ class LoadAtStart:
         except ServiceError as error:
             await send({"type": "lifespan.startup.failed", "message": f"error: {error}"})
             return
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, there is no service
             # Passed on, it would end the process under `--lifespan on` alone: else the server answers 500 for ever.
             _log.exception("error: the start failed, and not by a known fault: %r", error)
             await send({"type": "lifespan.startup.failed", "message": ""})
