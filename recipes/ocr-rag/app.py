@@ -20,7 +20,7 @@ from backend.api.refusals import tell_where
 from backend.api.start import LoadAtStart
 from backend.loading import device, precision
 from backend.services.embedding.sarashina import Vectors
-from backend.services.ocr.yomitoku import NotAPageError, decode
+from backend.services.ocr.pictures import NotAPageError, decode
 from backend.settings import Settings
 from backend.stack import Stack, load_stack
 
@@ -59,7 +59,7 @@ def health(stack: Models) -> types.HealthAnswer:
 
 @app.post("/ocr", responses={415: {"model": types.Problem, "description": "Not a picture that can be read."}})
 def ocr(stack: Models, file: UploadFile) -> types.OcrAnswer:
-    """Read a page: an image file (PNG, JPEG, TIFF, WebP, …) as the part ``file`` of a form."""
+    """Read a page: an image file of one page (PNG, JPEG, TIFF, WebP, BMP) as the part ``file`` of a form."""
     try:
         picture = decode(file.file.read())
     except NotAPageError as error:

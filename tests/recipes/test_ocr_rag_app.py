@@ -223,6 +223,52 @@ def test_what_is_no_page_is_told_why(server: Server) -> None:
     assert (status, "pixels" in answer["detail"]) == (413, True)
 
 
+@pytest.fixture(scope="module")
+def pictures() -> dict[str, bytes]:
+    program = Path(__file__).parents[1] / "support" / "ocr_rag_pictures.py"
+    made = json.loads(run_in_reference([str(reference_python()), str(program), json.dumps(LINES)]))
+    return {name: bytes.fromhex(content) for name, content in made.items()}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "bilevel TIFF",
+        "CMYK TIFF",
+        "WebP",
+        "black on nothing",
+        "black on nothing, grey",
+        "a palette with a colour that is nothing",
+        "16 bits of grey, PNG",
+        "16 bits of grey, TIFF",
+        "16 bits of grey, white is 0",
+        "16 bits of grey, lying",
+    ],
+)
+def test_what_scanners_write_is_read(server: Server, pictures: dict[str, bytes], kind: str) -> None:
+    status, answer = server.upload(pictures[kind])
+    assert (status, answer.get("text")) == (200, "\n\n".join(LINES)), answer
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("numbers with a point", "pixels are of the kind F"),
+        ("32 bits", "pixels are of the kind I"),
+        ("two pages", "the file has 2 pages"),
+        ("GIF", "PNG, JPEG, TIFF, WEBP, BMP"),
+        ("AVIF", "PNG, JPEG, TIFF, WEBP, BMP"),
+        ("an AVIF that is cut", "not a picture that can be read"),
+        ("a TIFF that is cut", "not a picture that can be read"),
+    ],
+)
+def test_a_picture_that_would_become_an_empty_page_is_refused(
+    server: Server, pictures: dict[str, bytes], kind: str, says: str
+) -> None:
+    status, answer = server.upload(pictures[kind])
+    assert (status, says in str(answer["detail"])) == (415, True), answer
+
+
 def test_a_body_of_unknown_length_is_counted(server: Server) -> None:
     connection = OverUnixSocket(server.path)
     piece = b" " * 1024 * 1024

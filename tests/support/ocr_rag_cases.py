@@ -21,7 +21,8 @@ from backend.errors import ServiceError
 from backend.loading import precision
 from backend.model_files import ModelsLock
 from backend.services.embedding.sarashina import SarashinaEmbedding
-from backend.services.ocr.yomitoku import YomitokuOcr, decode
+from backend.services.ocr.pictures import decode
+from backend.services.ocr.yomitoku import YomitokuOcr
 from backend.services.reranker.llama_nv import LlamaNvReranker, prompt
 from backend.services.reranker.service import get_reranking_service
 
