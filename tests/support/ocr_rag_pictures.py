@@ -19,7 +19,7 @@ from testbed.stand_ins.page import draw_page
 def files(page: Image.Image) -> dict[str, bytes]:
     """``page`` is black on white. Of a whole page come the first ones; the last ones are none that is understood."""
     grey = np.asarray(page.convert("L"))
-    deep = Image.fromarray(grey.astype(np.uint16) * 257)
+    deep = Image.fromarray(np.maximum(grey.astype(np.uint16) * 257, 4000))  # no scanner's black is 0
     clear = Image.new("RGBA", page.size, (0, 0, 0, 0))
     clear.putalpha(Image.fromarray(255 - grey))
     palette = page.convert("P")
