@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 
 from backend.api import types
 from backend.api.limits import BodyLimit
+from backend.api.page import answer
 from backend.api.refusals import tell_where
 from backend.api.start import LoadAtStart
 from backend.loading import device, precision
@@ -64,20 +65,8 @@ def ocr(stack: Models, file: UploadFile) -> types.OcrAnswer:
         picture = decode(file.file.read())
     except NotAPageError as error:
         raise HTTPException(413 if error.too_large else 415, str(error)) from error
-    page = stack.ocr.read(picture)
-    texts = [paragraph.contents for paragraph in page.paragraphs if paragraph.contents]
-    return types.OcrAnswer(
-        width=picture.shape[1],
-        height=picture.shape[0],
-        text="\n\n".join(texts),
-        paragraphs=[
-            types.Paragraph(text=each.contents or "", box=each.box, role=each.role) for each in page.paragraphs
-        ],
-        words=[
-            types.Word(text=each.content, points=each.points, direction=each.direction, score=each.rec_score)
-            for each in page.words
-        ],
-    )
+    height, width = picture.shape[:2]
+    return answer(stack.ocr.read(picture), width, height)
 
 
 @app.post("/embed")

@@ -9,7 +9,7 @@ import re
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +110,8 @@ def server(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         assert process.wait() == -15 or process.returncode == 0, found.log.read_text()
 
 
-def drawn(kind: str = "PNG") -> bytes:
-    command = [str(reference_python()), "-c", _DRAW, json.dumps(LINES), kind]
+def drawn(kind: str = "PNG", lines: Sequence[str] = LINES) -> bytes:
+    command = [str(reference_python()), "-c", _DRAW, json.dumps(lines), kind]
     return bytes.fromhex(run_in_reference(command).strip())
 
 
@@ -148,6 +148,27 @@ def test_a_page_is_read(server: Server) -> None:
     assert [word["text"] for word in answer["words"]] == LINES
     assert (answer["width"], answer["height"]) > (100, 50)
     assert server.upload(drawn("BMP"))[1] == answer
+
+
+def test_tables_and_figures_are_part_of_the_text(server: Server) -> None:
+    lines = ["# A plan of", "# the house", "Fees", "Item | Price", "Card|", "Loan | 2 EUR", "Closed today"]
+    status, answer = server.upload(drawn(lines=lines))
+    assert status == 200
+    assert answer["text"] == "# A plan of\n\n# the house\n\nFees\n\nItem\tPrice\nCard\nLoan\t2 EUR\n\nClosed today"
+    assert [each["text"] for each in answer["paragraphs"]] == ["Fees", "Closed today"]
+    (table,), (figure,) = answer["tables"], answer["figures"]
+    assert (table["rows"], table["columns"]) == (3, 2)
+    places = {(each["row"], each["col"], each["row_span"], each["col_span"]): each for each in table["cells"]}
+    assert {place: each["contents"] for place, each in places.items()} == {
+        (1, 1, 1, 1): "Item",
+        (1, 2, 1, 1): "Price",
+        (2, 1, 1, 2): "Card",
+        (3, 1, 1, 1): "Loan",
+        (3, 2, 1, 1): "2 EUR",
+    }
+    assert places[1, 1, 1, 1]["box"][0] < places[1, 2, 1, 1]["box"][0] < table["box"][2]
+    assert [each["text"] for each in figure["paragraphs"]] == lines[:2]
+    assert figure["box"][3] < table["box"][1]
 
 
 def test_vectors_have_length_one_and_are_those_of_their_texts(server: Server) -> None:
