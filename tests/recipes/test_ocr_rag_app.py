@@ -9,7 +9,9 @@ import re
 import socket
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from testbed.reference import reference_python
 from testbed.stand_ins import RERANKER, SARASHINA, YOMITOKU
 from testbed.stand_ins import run as run_in_reference
 from tests.support.ocr_rag import RECIPE, Image, copy_of, lay_out
+from tests.support.waiting import wait_until
 
 LINES = ["Where can I borrow books?", "The library in Tokyo lends them."]
 _DRAW = (
@@ -39,6 +42,7 @@ class OverUnixSocket(http.client.HTTPConnection):
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(120)
         self.sock.connect(str(self.path))
 
 
@@ -54,8 +58,8 @@ class Server:
             with contextlib.suppress(BrokenPipeError):  # it may answer, and close, before all was sent
                 connection.request(method, path, body=body, headers={"Content-Type": kind} if body is not None else {})
             answer = connection.getresponse()
-            self.last = answer.read().decode()
-            return answer.status, json.loads(self.last)
+            self.last = said = answer.read().decode()
+            return answer.status, json.loads(said)
         finally:
             connection.close()
 
@@ -76,13 +80,33 @@ def command_of_the_image() -> list[str]:
     return found
 
 
-def uvicorn(image: Image, path: Path, log: Path, **more: str) -> subprocess.Popen[bytes]:
+def uvicorn(image: Image, path: Path, log: Path, app: str = "app:app", **more: str) -> subprocess.Popen[bytes]:
+    server, in_the_image, *options = command_of_the_image()
+    assert in_the_image == "app:app"
     # A socket in the file system goes before a port.
-    command = [str(reference_python()), "-m", *command_of_the_image(), "--uds", str(path)]
+    command = [str(reference_python()), "-m", server, app, *options, "--uds", str(path)]
     with log.open("wb") as stream:
         return subprocess.Popen(
-            command, env=image.environment(**more), stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT
+            command,
+            cwd=Path(__file__).parents[2],  # where ``tests`` is
+            env=image.environment(**more),
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
         )
+
+
+@contextlib.contextmanager
+def serving(server: Server, **more: str) -> Iterator[Server]:
+    process = uvicorn(server.image, server.path, server.log, **more)
+    try:
+        while not server.path.exists() and process.poll() is None:
+            time.sleep(0.1)
+        assert process.poll() is None, server.log.read_text()
+        yield server
+    finally:
+        process.terminate()
+        assert process.wait() == -15 or process.returncode == 0, server.log.read_text()
 
 
 @pytest.fixture(scope="module")
@@ -98,16 +122,8 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
 @pytest.fixture(scope="module")
 def server(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
-    found = Server(image, folder / "socket", folder / "log")
-    process = uvicorn(image, found.path, found.log, OCR_LITE="1")
-    try:
-        while not found.path.exists() and process.poll() is None:
-            time.sleep(0.1)
-        assert process.poll() is None, found.log.read_text()
+    with serving(Server(image, folder / "socket", folder / "log"), OCR_LITE="1") as found:
         yield found
-    finally:
-        process.terminate()
-        assert process.wait() == -15 or process.returncode == 0, found.log.read_text()
 
 
 def drawn(kind: str = "PNG", lines: Sequence[str] = LINES) -> bytes:
@@ -300,6 +316,28 @@ def test_a_body_of_unknown_length_is_counted(server: Server) -> None:
     finally:
         connection.close()
     assert server.ask("GET", "/health")[0] == 200
+
+
+def test_health_answers_while_others_wait_and_too_many_are_told_to_come_again(image: Image, tmp_path: Path) -> None:
+    held = tmp_path / "held"
+    held.touch()
+    server = Server(image, tmp_path / "socket", tmp_path / "log")
+    places = {"app": "tests.support.ocr_rag_held:app", "HELD": str(held)}
+    with serving(server, **places), ThreadPoolExecutor(45) as pool:
+        try:
+            asked = [pool.submit(server.post, "/rerank", query="a", texts=["b"]) for _ in range(45)]
+            wait_until(lambda: sum(each.done() for each in asked) == 45 - 16)
+            begun = time.monotonic()
+            assert server.ask("GET", "/health")[0] == 200
+            assert time.monotonic() - begun < 2  # the image's own check waits for 4
+            connection = OverUnixSocket(server.path)
+            connection.request("POST", "/ocr", body=b"", headers={"Content-Type": "application/json"})
+            refused = connection.getresponse()
+            assert (refused.status, refused.headers["Retry-After"]) == (503, "5")
+            connection.close()
+        finally:
+            held.unlink()
+    assert Counter(each.result()[0] for each in asked) == {200: 16, 503: 29}
 
 
 def test_openapi_describes_all_of_it(server: Server) -> None:

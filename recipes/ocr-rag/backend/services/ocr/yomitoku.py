@@ -19,7 +19,7 @@ from yomitoku.schemas import DocumentAnalyzerSchema
 
 from backend.loading import Loaded, device, making
 from backend.model_files import LockedModel, ModelsLock, require_whole
-from backend.services.ocr.pictures import Picture
+from backend.services.ocr.pictures import Picture, decode
 from backend.yomitoku_models import (
     ALL,
     DETECTOR,
@@ -76,6 +76,13 @@ class YomitokuOcr:
         """All that is on the page (height, width, BGR)."""
         with self.turn:
             return self.analyzer(picture)[0]
+
+    def read_file(self, content: bytes) -> tuple[DocumentAnalyzerSchema, int, int]:
+        """The page of an image file, its width and its height; its pixels are in memory in its turn. Raises NotAPageError."""
+        with self.turn:
+            picture = decode(content)
+            height, width = picture.shape[:2]
+            return self.analyzer(picture)[0], width, height
 
 
 def require_loadable(cache: Path, lock: ModelsLock, *, thorough: bool = False) -> dict[YomitokuModel, LockedModel]:
