@@ -38,9 +38,8 @@ app.add_middleware(Admission)
 app.add_middleware(LoadAtStart, load=lambda: load_stack(Settings.from_environment()))
 
 
-async def loaded_stack(
-    request: Request,
-) -> Stack:  # async, as health is: it needs none of the threads that others wait in
+# Async, as health is: neither needs one of the threads in which others wait for a model.
+async def loaded_stack(request: Request) -> Stack:
     """The models; the server takes no request before they are there."""
     stack: Stack = request.app.state.stack
     return stack

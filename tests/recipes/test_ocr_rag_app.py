@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import re
-import socket
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +20,7 @@ from testbed.reference import reference_python
 from testbed.stand_ins import RERANKER, SARASHINA, YOMITOKU
 from testbed.stand_ins import run as run_in_reference
 from tests.support.ocr_rag import RECIPE, Image, copy_of, lay_out
+from tests.support.ocr_rag_server import OverUnixSocket, Server, command_of_the_image, serving, uvicorn
 from tests.support.waiting import wait_until
 
 LINES = ["Where can I borrow books?", "The library in Tokyo lends them."]
@@ -31,82 +28,6 @@ _DRAW = (
     "import json, sys; from testbed.stand_ins.page import draw_page;"
     "print(draw_page(json.loads(sys.argv[1]), sys.argv[2]).hex())"
 )
-
-
-class OverUnixSocket(http.client.HTTPConnection):
-    """HTTP to a socket in the file system."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost")
-        self.path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(120)
-        self.sock.connect(str(self.path))
-
-
-class Server:
-    """A running service; ``last`` is the body of its last answer."""
-
-    def __init__(self, image: Image, path: Path, log: Path) -> None:
-        self.image, self.path, self.log, self.last = image, path, log, ""
-
-    def ask(self, method: str, path: str, body: bytes | None = None, kind: str = "application/json") -> tuple[int, Any]:
-        connection = OverUnixSocket(self.path)
-        try:
-            with contextlib.suppress(BrokenPipeError):  # it may answer, and close, before all was sent
-                connection.request(method, path, body=body, headers={"Content-Type": kind} if body is not None else {})
-            answer = connection.getresponse()
-            self.last = said = answer.read().decode()
-            return answer.status, json.loads(said)
-        finally:
-            connection.close()
-
-    def post(self, path: str, **asked: object) -> tuple[int, Any]:
-        return self.ask("POST", path, json.dumps(asked).encode())
-
-    def upload(self, content: bytes, part: str = "file") -> tuple[int, Any]:
-        line = "----------a-line-between-parts"
-        head = f'--{line}\r\nContent-Disposition: form-data; name="{part}"; filename="page"\r\n\r\n'
-        body = head.encode() + content + f"\r\n--{line}--\r\n".encode()
-        return self.ask("POST", "/ocr", body, f"multipart/form-data; boundary={line}")
-
-
-def command_of_the_image() -> list[str]:
-    """CMD, as production runs it."""
-    (line,) = (each for each in (RECIPE / "Dockerfile").read_text().splitlines() if each.startswith("CMD "))
-    found: list[str] = json.loads(line.removeprefix("CMD "))
-    return found
-
-
-def uvicorn(image: Image, path: Path, log: Path, app: str = "app:app", **more: str) -> subprocess.Popen[bytes]:
-    server, in_the_image, *options = command_of_the_image()
-    assert in_the_image == "app:app"
-    # A socket in the file system goes before a port.
-    command = [str(reference_python()), "-m", server, app, *options, "--uds", str(path)]
-    with log.open("wb") as stream:
-        return subprocess.Popen(
-            command,
-            cwd=Path(__file__).parents[2],  # where ``tests`` is
-            env=image.environment(**more),
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-        )
-
-
-@contextlib.contextmanager
-def serving(server: Server, **more: str) -> Iterator[Server]:
-    process = uvicorn(server.image, server.path, server.log, **more)
-    try:
-        while not server.path.exists() and process.poll() is None:
-            time.sleep(0.1)
-        assert process.poll() is None, server.log.read_text()
-        yield server
-    finally:
-        process.terminate()
-        assert process.wait() == -15 or process.returncode == 0, server.log.read_text()
 
 
 @pytest.fixture(scope="module")
@@ -318,26 +239,44 @@ def test_a_body_of_unknown_length_is_counted(server: Server) -> None:
     assert server.ask("GET", "/health")[0] == 200
 
 
-def test_health_answers_while_others_wait_and_too_many_are_told_to_come_again(image: Image, tmp_path: Path) -> None:
-    held = tmp_path / "held"
+@pytest.fixture(scope="module")
+def slow(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One whose reranker answers only when the file ``held`` beside its log is gone."""
+    folder = tmp_path_factory.mktemp("slow")
+    places = {"app": "tests.support.ocr_rag_held:app", "HELD": str(folder / "held")}
+    with serving(Server(image, folder / "socket", folder / "log"), **places) as found:
+        yield found
+
+
+def test_health_answers_while_others_wait_and_too_many_are_told_to_come_again(slow: Server) -> None:
+    held = slow.log.with_name("held")
     held.touch()
-    server = Server(image, tmp_path / "socket", tmp_path / "log")
-    places = {"app": "tests.support.ocr_rag_held:app", "HELD": str(held)}
-    with serving(server, **places), ThreadPoolExecutor(45) as pool:
+    with ThreadPoolExecutor(45) as pool:
         try:
-            asked = [pool.submit(server.post, "/rerank", query="a", texts=["b"]) for _ in range(45)]
+            asked = [pool.submit(slow.post, "/rerank", query="a", texts=["b"]) for _ in range(45)]
             wait_until(lambda: sum(each.done() for each in asked) == 45 - 16)
             begun = time.monotonic()
-            assert server.ask("GET", "/health")[0] == 200
+            assert slow.ask("GET", "/health")[0] == 200
             assert time.monotonic() - begun < 2  # the image's own check waits for 4
-            connection = OverUnixSocket(server.path)
-            connection.request("POST", "/ocr", body=b"", headers={"Content-Type": "application/json"})
-            refused = connection.getresponse()
-            assert (refused.status, refused.headers["Retry-After"]) == (503, "5")
-            connection.close()
+            with contextlib.closing(OverUnixSocket(slow.path)) as connection:
+                connection.request("POST", "/ocr", body=b"")
+                refused = connection.getresponse()
+                assert (refused.status, refused.headers["Retry-After"]) == (503, "5")
         finally:
             held.unlink()
     assert Counter(each.result()[0] for each in asked) == {200: 16, 503: 29}
+
+
+def test_who_falls_silent_keeps_no_place(slow: Server) -> None:
+    connections = [OverUnixSocket(slow.path) for _ in range(16)]
+    for connection in connections:
+        connection.putrequest("POST", "/embed")
+        connection.putheader("Content-Length", "100")
+        connection.endheaders(b'{"texts":')
+    assert [connection.getresponse().status for connection in connections] == [400] * 16
+    assert slow.post("/embed", texts=["a"])[0] == 200
+    for connection in connections:
+        connection.close()
 
 
 def test_openapi_describes_all_of_it(server: Server) -> None:

@@ -1,4 +1,7 @@
-"""The service of ocr-rag whose reranker computes nothing, and answers only when the file at ``HELD`` is gone."""
+"""The service of ocr-rag whose reranker computes nothing, and answers only when the file at ``HELD`` is gone.
+
+Who sends nothing for two seconds has fallen silent.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from pathlib import Path
 
 from app import app
 
+from backend.api import admission
 from backend.services.reranker.llama_nv import LlamaNvReranker
 
 __all__ = ["app"]
@@ -21,3 +25,4 @@ def _score(_: LlamaNvReranker, query: str, texts: Sequence[str]) -> list[float]:
 
 
 LlamaNvReranker.score = _score
+admission.LONGEST_SILENCE_S = 2
