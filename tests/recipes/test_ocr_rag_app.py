@@ -268,15 +268,14 @@ def test_health_answers_while_others_wait_and_too_many_are_told_to_come_again(sl
 
 
 def test_who_falls_silent_keeps_no_place(slow: Server) -> None:
-    connections = [OverUnixSocket(slow.path) for _ in range(16)]
-    for connection in connections:
-        connection.putrequest("POST", "/embed")
-        connection.putheader("Content-Length", "100")
-        connection.endheaders(b'{"texts":')
-    assert [connection.getresponse().status for connection in connections] == [400] * 16
-    assert slow.post("/embed", texts=["a"])[0] == 200
-    for connection in connections:
-        connection.close()
+    with contextlib.ExitStack() as stack:  # the server ends when all are closed
+        connections = [stack.enter_context(contextlib.closing(OverUnixSocket(slow.path))) for _ in range(16)]
+        for connection in connections:
+            connection.putrequest("POST", "/embed")
+            connection.putheader("Content-Length", "100")
+            connection.endheaders(b'{"texts":')
+        assert [connection.getresponse().status for connection in connections] == [400] * 16
+        assert slow.post("/embed", texts=["a"])[0] == 200
 
 
 def test_openapi_describes_all_of_it(server: Server) -> None:
