@@ -12,24 +12,34 @@ from typing import Annotated, Any
 
 import numpy as np
 from fastapi import Depends, FastAPI, HTTPException, Request, UploadFile
+from fastapi.exceptions import RequestValidationError
 
 from backend.api import types
+from backend.api.admission import Admission
 from backend.api.limits import BodyLimit
+from backend.api.page import answer
+from backend.api.refusals import tell_where
 from backend.api.start import LoadAtStart
 from backend.loading import device, precision
 from backend.services.embedding.sarashina import Vectors
-from backend.services.ocr.yomitoku import NotAPageError, decode
+from backend.services.ocr.pictures import NotAPageError
 from backend.settings import Settings
 from backend.stack import Stack, load_stack
 
-_REFUSED: dict[int | str, dict[str, Any]] = {413: {"model": types.Problem, "description": "Too large."}}
+_REFUSED: dict[int | str, dict[str, Any]] = {
+    413: {"model": types.Problem, "description": "Too large."},
+    503: {"model": types.Problem, "description": "Too many ask at once; Retry-After says when to come again."},
+}
 
 app = FastAPI(title="ocr-rag", docs_url=None, redoc_url=None, responses=_REFUSED)
+app.add_exception_handler(RequestValidationError, tell_where)
 app.add_middleware(BodyLimit)
+app.add_middleware(Admission)
 app.add_middleware(LoadAtStart, load=lambda: load_stack(Settings.from_environment()))
 
 
-def loaded_stack(request: Request) -> Stack:
+# Async, as health is: neither needs one of the threads in which others wait for a model.
+async def loaded_stack(request: Request) -> Stack:
     """The models; the server takes no request before they are there."""
     stack: Stack = request.app.state.stack
     return stack
@@ -39,7 +49,7 @@ Models = Annotated[Stack, Depends(loaded_stack)]
 
 
 @app.get("/health")
-def health(stack: Models) -> types.HealthAnswer:
+async def health(stack: Models) -> types.HealthAnswer:
     """Which models are loaded, of which commits, and how long that took."""
     where = device()
     return types.HealthAnswer(
@@ -56,25 +66,12 @@ def health(stack: Models) -> types.HealthAnswer:
 
 @app.post("/ocr", responses={415: {"model": types.Problem, "description": "Not a picture that can be read."}})
 def ocr(stack: Models, file: UploadFile) -> types.OcrAnswer:
-    """Read a page: an image file (PNG, JPEG, TIFF, WebP, …) as the part ``file`` of a form."""
+    """Read a page: an image file of one page (PNG, JPEG, TIFF, WebP, BMP) as the part ``file`` of a form."""
     try:
-        picture = decode(file.file.read())
+        page, width, height = stack.ocr.read_file(file.file.read())
     except NotAPageError as error:
         raise HTTPException(413 if error.too_large else 415, str(error)) from error
-    page = stack.ocr.read(picture)
-    texts = [paragraph.contents for paragraph in page.paragraphs if paragraph.contents]
-    return types.OcrAnswer(
-        width=picture.shape[1],
-        height=picture.shape[0],
-        text="\n\n".join(texts),
-        paragraphs=[
-            types.Paragraph(text=each.contents or "", box=each.box, role=each.role) for each in page.paragraphs
-        ],
-        words=[
-            types.Word(text=each.content, points=each.points, direction=each.direction, score=each.rec_score)
-            for each in page.words
-        ],
-    )
+    return answer(page, width, height)
 
 
 @app.post("/embed")

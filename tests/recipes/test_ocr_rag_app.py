@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import json
 import re
-import socket
-import subprocess
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,59 +20,14 @@ from testbed.reference import reference_python
 from testbed.stand_ins import RERANKER, SARASHINA, YOMITOKU
 from testbed.stand_ins import run as run_in_reference
 from tests.support.ocr_rag import RECIPE, Image, copy_of, lay_out
+from tests.support.ocr_rag_server import OverUnixSocket, Server, command_of_the_image, serving, uvicorn
+from tests.support.waiting import wait_until
 
 LINES = ["Where can I borrow books?", "The library in Tokyo lends them."]
 _DRAW = (
     "import json, sys; from testbed.stand_ins.page import draw_page;"
     "print(draw_page(json.loads(sys.argv[1]), sys.argv[2]).hex())"
 )
-
-
-class OverUnixSocket(http.client.HTTPConnection):
-    """HTTP to a socket in the file system."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost")
-        self.path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.connect(str(self.path))
-
-
-class Server:
-    """A running service; ``last`` is the body of its last answer."""
-
-    def __init__(self, image: Image, path: Path, log: Path) -> None:
-        self.image, self.path, self.log, self.last = image, path, log, ""
-
-    def ask(self, method: str, path: str, body: bytes | None = None, kind: str = "application/json") -> tuple[int, Any]:
-        connection = OverUnixSocket(self.path)
-        try:
-            with contextlib.suppress(BrokenPipeError):  # it may answer, and close, before all was sent
-                connection.request(method, path, body=body, headers={"Content-Type": kind} if body is not None else {})
-            answer = connection.getresponse()
-            self.last = answer.read().decode()
-            return answer.status, json.loads(self.last)
-        finally:
-            connection.close()
-
-    def post(self, path: str, **asked: object) -> tuple[int, Any]:
-        return self.ask("POST", path, json.dumps(asked).encode())
-
-    def upload(self, content: bytes, part: str = "file") -> tuple[int, Any]:
-        line = "----------a-line-between-parts"
-        head = f'--{line}\r\nContent-Disposition: form-data; name="{part}"; filename="page"\r\n\r\n'
-        body = head.encode() + content + f"\r\n--{line}--\r\n".encode()
-        return self.ask("POST", "/ocr", body, f"multipart/form-data; boundary={line}")
-
-
-def uvicorn(image: Image, path: Path, log: Path, **more: str) -> subprocess.Popen[bytes]:
-    command = [str(reference_python()), "-m", "uvicorn", "app:app", "--uds", str(path)]
-    with log.open("wb") as stream:
-        return subprocess.Popen(
-            command, env=image.environment(**more), stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT
-        )
 
 
 @pytest.fixture(scope="module")
@@ -90,20 +43,12 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
 @pytest.fixture(scope="module")
 def server(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("server")
-    found = Server(image, folder / "socket", folder / "log")
-    process = uvicorn(image, found.path, found.log, OCR_LITE="1")
-    try:
-        while not found.path.exists() and process.poll() is None:
-            time.sleep(0.1)
-        assert process.poll() is None, found.log.read_text()
+    with serving(Server(image, folder / "socket", folder / "log"), OCR_LITE="1") as found:
         yield found
-    finally:
-        process.terminate()
-        assert process.wait() == -15 or process.returncode == 0, found.log.read_text()
 
 
-def drawn(kind: str = "PNG") -> bytes:
-    command = [str(reference_python()), "-c", _DRAW, json.dumps(LINES), kind]
+def drawn(kind: str = "PNG", lines: Sequence[str] = LINES) -> bytes:
+    command = [str(reference_python()), "-c", _DRAW, json.dumps(lines), kind]
     return bytes.fromhex(run_in_reference(command).strip())
 
 
@@ -140,6 +85,27 @@ def test_a_page_is_read(server: Server) -> None:
     assert [word["text"] for word in answer["words"]] == LINES
     assert (answer["width"], answer["height"]) > (100, 50)
     assert server.upload(drawn("BMP"))[1] == answer
+
+
+def test_tables_and_figures_are_part_of_the_text(server: Server) -> None:
+    lines = ["# A plan of", "# the house", "Fees", "Item | Price", "Card|", "Loan | 2 EUR", "Closed today"]
+    status, answer = server.upload(drawn(lines=lines))
+    assert status == 200
+    assert answer["text"] == "# A plan of\n\n# the house\n\nFees\n\nItem\tPrice\nCard\nLoan\t2 EUR\n\nClosed today"
+    assert [each["text"] for each in answer["paragraphs"]] == ["Fees", "Closed today"]
+    (table,), (figure,) = answer["tables"], answer["figures"]
+    assert (table["rows"], table["columns"]) == (3, 2)
+    places = {(each["row"], each["col"], each["row_span"], each["col_span"]): each for each in table["cells"]}
+    assert {place: each["contents"] for place, each in places.items()} == {
+        (1, 1, 1, 1): "Item",
+        (1, 2, 1, 1): "Price",
+        (2, 1, 1, 2): "Card",
+        (3, 1, 1, 1): "Loan",
+        (3, 2, 1, 1): "2 EUR",
+    }
+    assert places[1, 1, 1, 1]["box"][0] < places[1, 2, 1, 1]["box"][0] < table["box"][2]
+    assert [each["text"] for each in figure["paragraphs"]] == lines[:2]
+    assert figure["box"][3] < table["box"][1]
 
 
 def test_vectors_have_length_one_and_are_those_of_their_texts(server: Server) -> None:
@@ -179,6 +145,13 @@ def test_reranking_and_searching(server: Server) -> None:
         ("/embed", json.dumps({"texts": ["a" * 32_769]}), 422, "at most 32768"),
         ("/rerank", '{"query": "a", "texts": ["b"], "top_k": 0}', 422, "top_k"),
         ("/search", '{"query": "a", "texts": ["b"], "candidates": "5"}', 422, "candidates"),
+        ("/embed", r'{"texts": ["\ud800"]}', 422, "texts"),
+        ("/embed", r'{"texts": ["a"], "\ud800": 1}', 422, "unicode"),
+        ("/rerank", r'{"query": "\udfff", "texts": ["b"]}', 422, "query"),
+        ("/rerank", '{"query": "a", "texts": ["b"], "top_k": NaN}', 422, "top_k"),
+        ("/rerank", '{"query": "a", "texts": ["b"], "top_k": 1e999}', 422, "top_k"),
+        ("/search", '{"query": "a", "texts": ["b"], "candidates": -Infinity}', 422, "candidates"),
+        ("/embed", "NaN", 422, "body"),
         ("/search", " " * 20_971_521, 413, "20,971,520 bytes"),
     ],
 )
@@ -208,6 +181,52 @@ def test_what_is_no_page_is_told_why(server: Server) -> None:
     assert (status, "pixels" in answer["detail"]) == (413, True)
 
 
+@pytest.fixture(scope="module")
+def pictures() -> dict[str, bytes]:
+    program = Path(__file__).parents[1] / "support" / "ocr_rag_pictures.py"
+    made = json.loads(run_in_reference([str(reference_python()), str(program), json.dumps(LINES)]))
+    return {name: bytes.fromhex(content) for name, content in made.items()}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "bilevel TIFF",
+        "CMYK TIFF",
+        "WebP",
+        "black on nothing",
+        "black on nothing, grey",
+        "a palette with a colour that is nothing",
+        "16 bits of grey, PNG",
+        "16 bits of grey, TIFF",
+        "16 bits of grey, white is 0",
+        "16 bits of grey, lying",
+    ],
+)
+def test_what_scanners_write_is_read(server: Server, pictures: dict[str, bytes], kind: str) -> None:
+    status, answer = server.upload(pictures[kind])
+    assert (status, answer.get("text")) == (200, "\n\n".join(LINES)), answer
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("numbers with a point", "pixels are of the kind F"),
+        ("32 bits", "pixels are of the kind I"),
+        ("two pages", "the file has 2 pages"),
+        ("GIF", "PNG, JPEG, TIFF, WEBP, BMP"),
+        ("AVIF", "PNG, JPEG, TIFF, WEBP, BMP"),
+        ("an AVIF that is cut", "not a picture that can be read"),
+        ("a TIFF that is cut", "not a picture that can be read"),
+    ],
+)
+def test_a_picture_that_would_become_an_empty_page_is_refused(
+    server: Server, pictures: dict[str, bytes], kind: str, says: str
+) -> None:
+    status, answer = server.upload(pictures[kind])
+    assert (status, says in str(answer["detail"])) == (415, True), answer
+
+
 def test_a_body_of_unknown_length_is_counted(server: Server) -> None:
     connection = OverUnixSocket(server.path)
     piece = b" " * 1024 * 1024
@@ -218,6 +237,45 @@ def test_a_body_of_unknown_length_is_counted(server: Server) -> None:
     finally:
         connection.close()
     assert server.ask("GET", "/health")[0] == 200
+
+
+@pytest.fixture(scope="module")
+def slow(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One whose reranker answers only when the file ``held`` beside its log is gone."""
+    folder = tmp_path_factory.mktemp("slow")
+    places = {"app": "tests.support.ocr_rag_held:app", "HELD": str(folder / "held")}
+    with serving(Server(image, folder / "socket", folder / "log"), **places) as found:
+        yield found
+
+
+def test_health_answers_while_others_wait_and_too_many_are_told_to_come_again(slow: Server) -> None:
+    held = slow.log.with_name("held")
+    held.touch()
+    with ThreadPoolExecutor(45) as pool:
+        try:
+            asked = [pool.submit(slow.post, "/rerank", query="a", texts=["b"]) for _ in range(45)]
+            wait_until(lambda: sum(each.done() for each in asked) == 45 - 16)
+            begun = time.monotonic()
+            assert slow.ask("GET", "/health")[0] == 200
+            assert time.monotonic() - begun < 2  # the image's own check waits for 4
+            with contextlib.closing(OverUnixSocket(slow.path)) as connection:
+                connection.request("POST", "/ocr", body=b"")
+                refused = connection.getresponse()
+                assert (refused.status, refused.headers["Retry-After"]) == (503, "5")
+        finally:
+            held.unlink()
+    assert Counter(each.result()[0] for each in asked) == {200: 16, 503: 29}
+
+
+def test_who_falls_silent_keeps_no_place(slow: Server) -> None:
+    with contextlib.ExitStack() as stack:  # the server ends when all are closed
+        connections = [stack.enter_context(contextlib.closing(OverUnixSocket(slow.path))) for _ in range(16)]
+        for connection in connections:
+            connection.putrequest("POST", "/embed")
+            connection.putheader("Content-Length", "100")
+            connection.endheaders(b'{"texts":')
+        assert [connection.getresponse().status for connection in connections] == [400] * 16
+        assert slow.post("/embed", texts=["a"])[0] == 200
 
 
 def test_openapi_describes_all_of_it(server: Server) -> None:
@@ -251,6 +309,23 @@ def test_a_reranker_of_72_kb_ends_the_start_with_what_to_do(image: Image, tmp_pa
     assert "./dev.sh rebuild base" in log
     assert "Traceback" not in log
     assert copy.attempts == ""
+
+
+def test_a_fault_that_nobody_foresaw_ends_the_start_too_and_is_told(image: Image, tmp_path: Path) -> None:
+    assert command_of_the_image()[-2:] == ["--lifespan", "on"]  # else a start that fails by itself counts as none
+    copy = copy_of(image, tmp_path / "app")
+    lock = json.loads(copy.lock.read_text())
+    lock["models"][0]["files"][0]["size"] = "1"
+    copy.lock.write_text(json.dumps(lock))
+    process = uvicorn(copy, tmp_path / "socket", tmp_path / "log")
+    try:
+        assert process.wait(120) == 3
+    finally:
+        process.kill()
+    log = (tmp_path / "log").read_text()
+    assert "error: the start failed, and not by a known fault: ValueError(" in log
+    assert "Traceback" in log
+    assert "startup complete" not in log
 
 
 def test_the_selfcheck_reads_every_byte_and_asks_everything(image: Image) -> None:

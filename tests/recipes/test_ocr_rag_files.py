@@ -126,6 +126,12 @@ def test_large_files_are_digested_where_that_is_asked_for(
         require_whole(directory, locked, thorough=True)
 
 
+def test_the_rule_says_up_to_which_size_a_start_reads_files() -> None:
+    rule = (RECIPE / "POLICY.md").read_text()
+    assert rule.count(f"to {model_files.DIGESTED_AT_START // 2**20} MiB") == 2
+    assert "backend.selfcheck" in rule
+
+
 # -- the lock
 
 

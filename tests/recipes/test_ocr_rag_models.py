@@ -232,6 +232,13 @@ def results(
         "page": ocr(),
         "page without an export": ocr(lite=True),
         "pages from nowhere": {**ocr(), "cache": "/app/nowhere/yomitoku"},
+        "at once": {
+            "do": "at_once",
+            "directory": str(image.sarashina),
+            "cache": str(image.yomitoku),
+            "lock": str(image.lock),
+            "page": drawn,
+        },
         "settled": {"do": "settled"},
         **{
             name: sarashina(of) if name in ("no modules.json", "mean pooling", "half the vectors") else reranker(of)
@@ -427,6 +434,10 @@ def test_a_page_is_read_from_absolute_paths(results: dict[str, Any], image: Imag
     (left, top), *_ = gave["points"][1]
     assert left >= 12
     assert top >= 32
+
+
+def test_one_batch_and_one_picture_are_in_memory_at_a_time(results: dict[str, Any]) -> None:
+    assert results["at once"]["gave"] == [1, 1]
 
 
 # -- what is wrong is an error, not an answer

@@ -10,6 +10,9 @@ import asyncio
 import base64
 import json
 import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,9 @@ from backend.errors import ServiceError
 from backend.loading import precision
 from backend.model_files import ModelsLock
 from backend.services.embedding.sarashina import SarashinaEmbedding
-from backend.services.ocr.yomitoku import YomitokuOcr, decode
+from backend.services.ocr import yomitoku
+from backend.services.ocr.pictures import decode
+from backend.services.ocr.yomitoku import YomitokuOcr
 from backend.services.reranker.llama_nv import LlamaNvReranker, prompt
 from backend.services.reranker.service import get_reranking_service
 
@@ -85,6 +90,41 @@ def read(cache: str, lock: str, page: str, lite: bool = False) -> Any:
         "asked": service.analyzer.ocr.recognizer._cfg.hf_hub_repo,
         "again": [word.content for word in service.read(decode(base64.b64decode(page))).words],
     }
+
+
+def at_once(directory: str, cache: str, lock: str, page: str) -> Any:
+    """How many batches, and how many pictures, are in memory at once where eight ask together."""
+    batches, pictures = Inside(), Inside()
+    models = ModelsLock.read(Path(lock))
+    embedding = SarashinaEmbedding.load(Path(directory), models.named("sarashina"))
+    embedding.model.encode = batches.counting(embedding.model.encode)
+    yomitoku.decode = pictures.counting(decode)
+    ocr = YomitokuOcr.load(Path(cache), models)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(embedding.embed_all, [["a", "b"]] * 8))
+        list(pool.map(ocr.read_file, [base64.b64decode(page)] * 8))
+    return [batches.most, pictures.most]
+
+
+class Inside:
+    """Counts who is in a function at once; each stays a moment longer than it has to."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+
+    def counting(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, counted."""
+
+        def counted(*arguments: Any, **more: Any) -> Any:
+            self.now += 1
+            self.most = max(self.most, self.now)
+            try:
+                time.sleep(0.05)
+                return function(*arguments, **more)
+            finally:
+                self.now -= 1
+
+        return counted
 
 
 def settled() -> Any:

@@ -1,5 +1,8 @@
 """Whether a model's directory holds what ``recipe.lock`` says: every file, its size and digest, and nothing else.
 
+At a start, weights above 64 MiB are compared by their sizes alone. A byte that was changed in them is found by the check
+``loads`` (``python -m backend.selfcheck``) and by ``bundler audit``, which read all of them.
+
 The lock travels in the application's image. "Exists and is not empty" is no check: a folder with configuration alone
 passes it, and a download that died half-way leaves one.
 """
@@ -17,7 +20,7 @@ from typing import Any
 from backend.errors import ModelError, ServiceError
 
 #: Up to this size (bytes) a file is read and compared with its digest at every start. Larger ones are compared by size, and
-#: by digest where ``thorough`` is asked for: ``bundler check`` and the self-check do.
+#: by digest where ``thorough`` is asked for, as the self-check does: 7 GB are not read within the 10 s of a start.
 DIGESTED_AT_START = 64 * 1024 * 1024
 _CHUNK = 1024 * 1024
 
@@ -82,7 +85,10 @@ class ModelsLock:
 
 
 def require_whole(directory: Path, model: LockedModel, *, thorough: bool = False) -> None:
-    """Compare the directory with the lock. Raises ModelError that names the directory and what is wrong with it."""
+    """Compare the directory with the lock, the content of large files only where ``thorough``.
+
+    Raises ModelError that names the directory and what is wrong with it.
+    """
     if not directory.is_dir():
         raise ModelError(directory, "not a directory" if directory.exists() else "no such directory")
     standing = {path.relative_to(directory).as_posix() for path in directory.rglob("*") if not path.is_dir()}

@@ -1,4 +1,7 @@
-"""Pages that the stand-in of YomiToku reads: black lines in Pillow's bitmap font on white."""
+"""Pages that the stand-in of YomiToku reads: black lines in Pillow's bitmap font on white.
+
+A line with ``|`` is a row of a table, one that begins with ``#`` stands in a figure (``yomitoku/elements.py`` there).
+"""
 
 from __future__ import annotations
 

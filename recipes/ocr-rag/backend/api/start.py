@@ -1,4 +1,4 @@
-"""The start of the server: load, or end with the message that says what to do, without a traceback around it."""
+"""The start of the server: load, or end. The message says what to do; a traceback stands beside it where nobody foresaw why."""
 
 from __future__ import annotations
 
@@ -29,6 +29,11 @@ class LoadAtStart:
             stack = await self.load()
         except ServiceError as error:
             await send({"type": "lifespan.startup.failed", "message": f"error: {error}"})
+            return
+        except Exception as error:  # noqa: BLE001 - whatever it is, there is no service
+            # Passed on, it would end the process under `--lifespan on` alone: else the server answers 500 for ever.
+            _log.exception("error: the start failed, and not by a known fault: %r", error)
+            await send({"type": "lifespan.startup.failed", "message": ""})
             return
         scope["app"].state.stack = stack
         for each in stack.loaded:

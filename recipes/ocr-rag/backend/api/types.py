@@ -95,13 +95,45 @@ class Paragraph(BaseModel):
     role: str | None
 
 
+class Cell(BaseModel):
+    """A cell of a table."""
+
+    row: int = Field(description="The first that it covers, from 1.")
+    col: int = Field(description="The first that it covers, from 1.")
+    row_span: int = Field(description="How many rows it covers.")
+    col_span: int = Field(description="How many columns it covers.")
+    contents: str
+    box: list[int] = Field(description="Left, top, right, bottom in pixels.")
+
+
+class Table(BaseModel):
+    """A table. What stands in its cells is in no paragraph."""
+
+    rows: int
+    columns: int
+    box: list[int] = Field(description="Left, top, right, bottom in pixels.")
+    cells: list[Cell]
+
+
+class Figure(BaseModel):
+    """A figure. What is written in it is in no other paragraph."""
+
+    box: list[int] = Field(description="Left, top, right, bottom in pixels.")
+    paragraphs: list[Paragraph]
+
+
 class OcrAnswer(BaseModel):
     """What stands on the page."""
 
     width: int
     height: int
-    text: str = Field(description="All paragraphs, an empty line between two.")
+    text: str = Field(
+        description="All paragraphs, tables and texts in figures in the order of reading, an empty line between two. "
+        "A row of a table is a line, with tabs between its cells."
+    )
     paragraphs: list[Paragraph]
+    tables: list[Table]
+    figures: list[Figure]
     words: list[Word]
 
 

@@ -7,8 +7,9 @@ without ``modules.json`` the library would take the mean of the tokens, of the r
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -33,10 +34,11 @@ class EmbeddingModelError(ModelError):
 
 @dataclass(frozen=True)
 class SarashinaEmbedding:
-    """The loaded model. Nothing in it changes after ``load``."""
+    """The loaded model; one batch is computed at a time. Nothing in it changes after ``load``."""
 
     model: SentenceTransformer
     loaded: Loaded
+    turn: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def load(cls, directory: Path, locked: LockedModel) -> SarashinaEmbedding:
@@ -62,7 +64,10 @@ class SarashinaEmbedding:
         """A row a text, in the order given, as the model gives it (its length is not 1). The batch is one."""
         if not texts:
             return np.empty((0, self.dimension), dtype=np.float32)
-        found = self.model.encode(list(texts), batch_size=len(texts), show_progress_bar=False, convert_to_numpy=True)
+        with self.turn:
+            found = self.model.encode(
+                list(texts), batch_size=len(texts), show_progress_bar=False, convert_to_numpy=True
+            )
         return np.asarray(found, dtype=np.float32)
 
     def embed_all(self, texts: Sequence[str]) -> Vectors:

@@ -7,22 +7,19 @@ parts are missing.
 
 from __future__ import annotations
 
-import io
 import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
 from yomitoku import DocumentAnalyzer
 from yomitoku.constants import ROOT_DIR
 from yomitoku.schemas import DocumentAnalyzerSchema
 
 from backend.loading import Loaded, device, making
 from backend.model_files import LockedModel, ModelsLock, require_whole
+from backend.services.ocr.pictures import Picture, decode
 from backend.yomitoku_models import (
     ALL,
     DETECTOR,
@@ -35,19 +32,7 @@ from backend.yomitoku_models import (
     write_configs,
 )
 
-__all__ = ["NotAPageError", "OcrModelError", "YomitokuOcr", "decode", "require_loadable"]
-
-#: Width times height.
-_MOST_PIXELS = 50_000_000
-Picture = NDArray[np.uint8]
-
-
-class NotAPageError(Exception):
-    """What was sent is no picture that can be read; ``too_large`` where that is the reason."""
-
-    def __init__(self, message: str, *, too_large: bool = False) -> None:
-        super().__init__(message)
-        self.too_large = too_large
+__all__ = ["OcrModelError", "YomitokuOcr", "require_loadable"]
 
 
 @dataclass(frozen=True)
@@ -92,6 +77,13 @@ class YomitokuOcr:
         with self.turn:
             return self.analyzer(picture)[0]
 
+    def read_file(self, content: bytes) -> tuple[DocumentAnalyzerSchema, int, int]:
+        """The page of an image file, its width and its height; its pixels are in memory in its turn. Raises NotAPageError."""
+        with self.turn:
+            picture = decode(content)
+            height, width = picture.shape[:2]
+            return self.analyzer(picture)[0], width, height
+
 
 def require_loadable(cache: Path, lock: ModelsLock, *, thorough: bool = False) -> dict[YomitokuModel, LockedModel]:
     """The lock's entries. Raises ModelError unless each of the models stands in the cache as the lock has it."""
@@ -104,23 +96,6 @@ def require_loadable(cache: Path, lock: ModelsLock, *, thorough: bool = False) -
         require_whole(snapshot, locked, thorough=thorough)
         found[model] = locked
     return found
-
-
-def decode(content: bytes) -> Picture:
-    """The pixels of an image file, upright, as the library wants them. Raises NotAPageError."""
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            width, height = image.size
-            if width * height > _MOST_PIXELS:
-                raise NotAPageError(
-                    f"the picture has {width} x {height} pixels, {_MOST_PIXELS:,} are the most", too_large=True
-                )
-            upright = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except Image.DecompressionBombError as error:
-        raise NotAPageError(f"the picture is too large: {error}", too_large=True) from error
-    except (OSError, ValueError, SyntaxError) as error:
-        raise NotAPageError(f"not a picture that can be read: {error}") from error
-    return np.ascontiguousarray(upright[:, :, ::-1])
 
 
 def _require_export(snapshot: Path) -> bool:

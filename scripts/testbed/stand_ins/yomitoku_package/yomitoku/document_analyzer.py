@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from yomitoku.elements import arrange
 from yomitoku.layout import LayoutAnalyzer
-from yomitoku.schemas import DocumentAnalyzerSchema, OCRSchema, ParagraphSchema, WordPrediction
+from yomitoku.schemas import DocumentAnalyzerSchema, OCRSchema, WordPrediction
 from yomitoku.text import TextDetector, TextRecognizer
 
 
@@ -43,23 +44,9 @@ class DocumentAnalyzer:
         self.layout = LayoutAnalyzer(configs.get("layout_analyzer", {}), device, visualize)
 
     def __call__(self, img: np.ndarray) -> tuple[DocumentAnalyzerSchema, None, None]:
-        """A paragraph for each line, from the top."""
+        """What ``elements`` makes of the lines, from the top; the layout models run, and see nothing."""
         words, _ = self.ocr(img)
-        layout, _ = self.layout(img)
-        paragraphs = [
-            ParagraphSchema(
-                box=[*word.points[0], *word.points[2]],
-                contents=word.content,
-                direction=word.direction,
-                order=order,
-                role=None,
-            )
-            for order, word in enumerate(words.words)
-        ]
-        return (
-            DocumentAnalyzerSchema(
-                paragraphs=paragraphs, tables=layout.tables, words=words.words, figures=layout.figures
-            ),
-            None,
-            None,
-        )
+        self.layout(img)
+        paragraphs, tables, figures = arrange(words.words)
+        page = DocumentAnalyzerSchema(paragraphs=paragraphs, tables=tables, words=words.words, figures=figures)
+        return page, None, None

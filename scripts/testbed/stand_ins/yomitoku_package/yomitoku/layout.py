@@ -48,7 +48,11 @@ class TableStructureRecognizer(BaseModule):
         for order, box in enumerate(table_boxes):
             left, top, right, bottom = box
             self.run(to_tensor(img[top:bottom, left:right]))
-            found.append(TableStructureRecognizerSchema(box=box, n_row=0, n_col=0, cells=[], order=order))
+            found.append(
+                TableStructureRecognizerSchema(
+                    box=box, n_row=0, n_col=0, rows=[], cols=[], spans=[], cells=[], order=order
+                )
+            )
         return found, None
 
 

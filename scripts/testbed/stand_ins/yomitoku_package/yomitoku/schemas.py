@@ -83,14 +83,33 @@ class TableCellSchema(_Schema):
     contents: str | None
 
 
+class TableLineSchema(_Schema):
+    """A row, a column, or a cell over several."""
+
+    box: Box
+    score: float
+
+
 class TableStructureRecognizerSchema(_Schema):
     """A table."""
 
     box: Box
     n_row: int
     n_col: int
+    rows: list[TableLineSchema]
+    cols: list[TableLineSchema]
+    spans: list[TableLineSchema]
     cells: list[TableCellSchema]
     order: int
+
+
+class FigureSchema(_Schema):
+    """A figure, and the text in it."""
+
+    box: Box
+    order: int | None
+    paragraphs: list[ParagraphSchema]
+    direction: str | None
 
 
 class LayoutAnalyzerSchema(_Schema):
@@ -107,4 +126,4 @@ class DocumentAnalyzerSchema(_Schema):
     paragraphs: list[ParagraphSchema]
     tables: list[TableStructureRecognizerSchema]
     words: list[WordPrediction]
-    figures: list[Element]
+    figures: list[FigureSchema]
