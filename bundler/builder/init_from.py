@@ -85,7 +85,8 @@ def _recorded_of(recipe: Recipe) -> dict[str, str]:
 
 
 def _compared_with(recipe: Recipe) -> list[str]:
-    return [check.golden for check in recipe.checks if isinstance(check, GoldenSpec)]
+    """Files of recorded outputs, each once: two checks may compare with one."""
+    return list(dict.fromkeys(check.golden for check in recipe.checks if isinstance(check, GoldenSpec)))
 
 
 def _exchanged(

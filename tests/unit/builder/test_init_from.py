@@ -206,6 +206,11 @@ def test_what_is_to_be_recorded_is_told(place: Path, tmp_path: Path) -> None:
     assert init_from(NAME, tmp_path / "other", "other").to_record == ("golden/ranker.json",)
 
 
+def test_a_file_that_two_checks_compare_with_is_told_once(tmp_path: Path) -> None:
+    to_record = init_from("ocr-rag", tmp_path / "rag", "my-rag").to_record
+    assert to_record == ("golden/sarashina.json", "golden/reranker.json", "golden/yomitoku.json")
+
+
 def test_lines_that_held_for_the_old_model_are_comments(exchanged: Started, tmp_path: Path) -> None:
     assert (tmp_path / "mine" / "recipe.yaml").read_text() == EXCHANGED
     recipe = load_recipe(tmp_path / "mine")
