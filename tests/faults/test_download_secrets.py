@@ -84,7 +84,9 @@ class Watch:
                 try:
                     # Between fork and exec it is still a copy of bundler itself.
                     if (Path(f"/proc/{child}/cmdline")).read_bytes() != Path(f"/proc/{self.pid}/cmdline").read_bytes():
-                        self.environments[child] = Path(f"/proc/{child}/environ").read_bytes()
+                        environment = Path(f"/proc/{child}/environ").read_bytes()
+                        if environment:  # one that has ended has none any more
+                            self.environments[child] = environment
                 except OSError:
                     continue
 

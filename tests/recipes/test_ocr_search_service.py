@@ -319,6 +319,32 @@ def test_pages_are_kept_without_their_pixels_and_room_is_looked_for_first(python
     assert refused == [429, 409]
 
 
+_TWICE = """
+import json, os
+from pathlib import Path
+from service.library import Library
+from service.settings import Settings
+
+library = Library.load(Settings.from_environment())
+content = Path(os.environ["PAGES_DIR"], "lighthouse.jpg").read_bytes()
+names = {}
+for name in ("first.jpg", "last.jpg"):
+    library.add(name, content)
+    page = library.read_next()
+    names[page.id] = page.name
+hits = library.ask("Which ship was wrecked?", 2)
+print(json.dumps([[names[hit.passage.page], hit.score] for hit in hits]))
+"""
+
+
+def test_of_equal_answers_the_one_on_the_page_that_came_last_is_first(python: Path, two_pages: Path) -> None:
+    done = run(python, "-c", _TWICE, PAGES_DIR=two_pages)
+    assert done.returncode == 0, done.stderr
+    (first, best), (second, next_best) = json.loads(done.stdout)
+    assert best == next_best
+    assert (first, second) == ("last.jpg", "first.jpg")
+
+
 # -- the web service
 
 

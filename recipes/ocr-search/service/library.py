@@ -120,8 +120,8 @@ class Library:
             return self._pages.get(id)
 
     def ask(self, question: str, top_k: int) -> list[Hit]:
-        """The best places among the pages that were read."""
-        passages = [passage for page in self.pages() for passage in page.passages]
+        """The best places among the pages that were read; of equal ones that on the page that came last."""
+        passages = [passage for page in reversed(self.pages()) for passage in page.passages]
         return search(passages, self._embedder, question, top_k)
 
     def _work(self) -> None:

@@ -18,6 +18,8 @@ from service.reader import Line
 
 #: Passages that the first step hands to the second.
 CANDIDATES = 20
+#: Digits after the point that count: float32 gives the same text other last ones in another row.
+_SAME = 6
 
 
 @dataclass(frozen=True)
@@ -55,18 +57,18 @@ def text_of(lines: Sequence[Line]) -> str:
 
 
 def nearest(passages: Sequence[Passage], question: Embedded, count: int) -> list[tuple[Passage, float]]:
-    """The first step: ``count`` passages with their cosines, the best first."""
+    """The first step: ``count`` passages with their cosines, the best first; equal ones stay in their order."""
     if not passages:
         return []
     cosines = np.stack([passage.embedded.vector for passage in passages]) @ question.vector
-    best = (-cosines).argsort(kind="stable")[:count]
+    best = (-cosines.round(_SAME)).argsort(kind="stable")[:count]
     return [(passages[number], float(cosines[number])) for number in best]
 
 
 def rerank(found: Sequence[tuple[Passage, float]], question: Embedded) -> list[Hit]:
-    """The second step: the same passages by late interaction, the best first."""
+    """The second step: the same passages by late interaction, the best first; equal ones stay in their order."""
     hits = [_hit(passage, cosine, question) for passage, cosine in found]
-    return sorted(hits, key=lambda hit: -hit.score)
+    return sorted(hits, key=lambda hit: -round(hit.score, _SAME))
 
 
 def search(passages: Sequence[Passage], embedder: Embedder, question: str, top_k: int = 3) -> list[Hit]:
