@@ -36,11 +36,11 @@ LOADED = 0.96
 #: What one connection asks for at once.
 SEGMENT_SIZE = segment_size(MODEL_SIZE)
 WEIGHTS = "/lfs/*model.safetensors"
-SMALL_FILES = ("config.json", "LICENSE", "README.md")
+SMALL_FILES = (".gitattributes", "config.json", "LICENSE", "README.md")
 SOAK_SEED = 20_240_601
 #: How long steps of an engine take that are to be met in their first second, by a busy host too; the next run waits
 #: for their end, but not for that of the check.
-SLOW_S = 5
+SLOW_S = 10
 SLOW_APP = DOCKERFILE.replace("USER", f"RUN sleep {SLOW_S} && cat /srv/app.txt > /srv/copy\nUSER")
 PREPARE = f"""\
 prepare:

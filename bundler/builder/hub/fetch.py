@@ -137,6 +137,8 @@ class _FileFetch:
             limits = self._fetcher.limits
             with self._fetcher.store.alone(self._file, self._label, self._fetcher.progress, limits.check):
                 found = self._here() or self._bring()
+        elif self._part.journal.exists():  # of a run that was killed after it had kept the file
+            self._part.discard()
         self._task.advance(self._file.size - self._counted)
         return found
 

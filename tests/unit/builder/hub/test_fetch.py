@@ -131,6 +131,18 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path / "cache")
 
 
+def test_what_a_kill_left_beside_a_file_that_was_kept_goes(place: Place) -> None:
+    wanted = model(GOOD)
+    place.fetch(wanted, Shelf("hub", [GOOD]))
+    part = ModelStore(place.cache).part(wanted.files[0])
+    part.path.write_bytes(GOOD)
+    part.adopt(len(GOOD), len(GOOD))
+    part.path.unlink()
+    assert part.journal.exists()
+    assert place.fetch(wanted) == [GOOD]
+    assert list(part.path.parent.iterdir()) == []
+
+
 def test_the_first_source_that_gives_it_serves_and_is_named(place: Place) -> None:
     first, second = Shelf("first", [GOOD]), Shelf("second", [GOOD])
     assert place.fetch(model(GOOD), first, second) == [GOOD]
