@@ -161,6 +161,7 @@ ADDED_FAULT = [
     ("files: [/etc/passwd]", 13, "outside"),
     ("checks:\n- { name: c, run: [a], within: 10 }", 14, "not a length of time"),
     ("checks:\n- { name: c, run: [a], within: 0s }", 14, "not a length of time"),
+    ("checks:\n- { name: c, run: [a], within: 999999999999999h }", 14, "longer than a year"),
     ("checks:\n- { name: c, run: [a], within: 10.0 }", 14, "not a length of time"),
     ("checks:\n- { name: c, run: [a], expect: '(' }", 14, "not a regular expression"),
     ("checks:\n- { name: c, run: [a], forbid: [ok, '*'] }", 14, "not a regular expression"),
