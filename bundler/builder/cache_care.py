@@ -116,7 +116,7 @@ def _unused(cache: Cache, before: float) -> Iterator[Path]:
     entries = tuple(catalogue.entries())
     kept = _digests(entry.model for _, entry in entries if entry.used >= before)
     outlived = _digests(entry.model for _, entry in entries if entry.used < before) - kept
-    unreadable = {path: path.stat().st_mtime for path in catalogue.unreadable()}
+    unreadable = {path: path.stat().st_mtime for path in {*catalogue.paths()} - {path for path, _ in entries}}
     told_of_all = all(used < before for used in unreadable.values())
 
     def is_unused(digest: str, path: Path) -> bool:

@@ -299,7 +299,7 @@ def _require_consistent_layers(kit: Kit, manifest: BundleManifest) -> None:
     _require(carried == set(models), kit, "it describes a model that no image holds")
     paths = {file.path for file in manifest.files}
     for file in manifest.files:
-        within = [str(parent) for parent in PurePosixPath(file.path).parents if str(parent) in paths]
-        _require(not within, kit, f"payload file {file.path} lies below {within[:1]}, which is a file")
+        for parent in PurePosixPath(file.path).parents:
+            _require(str(parent) not in paths, kit, f"payload file {file.path} lies below {parent}, which is a file")
     checked = {check.image for check in manifest.checks}
     _require(checked <= set(references), kit, "a check names an image that the bundle does not hold")

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from bundler.core.digest import CHUNK_BYTES, Digest
+from bundler.core.tarball import BLOCK, padding
 
-_BLOCK = 512
 #: Bytes of pax records before one header; a path has 4096 at most.
 _MOST_RECORDS = 64 << 10
 
@@ -25,7 +25,7 @@ def file_digests(plain: BinaryIO) -> Iterator[tuple[str, tuple[int, Digest]]]:
     Raises ValueError, tarfile.TarError among what it may raise, where it is no tar of that form.
     """
     records: dict[str, str] = {}
-    while (header := _take(plain, _BLOCK)) != bytes(_BLOCK):
+    while (header := _take(plain, BLOCK)) != bytes(BLOCK):
         entry = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
         size = int(records.get("size", entry.size))
         if size < 0:
@@ -49,7 +49,7 @@ def _digest_of(plain: BinaryIO, size: int) -> Digest:
             raise ValueError("it is cut off")
         hasher.update(chunk)
         left -= len(chunk)
-    _take(plain, -size % _BLOCK)
+    _take(plain, padding(size))
     return Digest(hasher.hexdigest())
 
 
@@ -57,7 +57,7 @@ def _padded(plain: BinaryIO, size: int) -> bytes:
     if size > _MOST_RECORDS:
         raise ValueError(f"{size} bytes of pax records")
     content = _take(plain, size)
-    _take(plain, -size % _BLOCK)
+    _take(plain, padding(size))
     return content
 
 

@@ -41,14 +41,11 @@ class Catalogue:
 
     def entries(self) -> Iterator[tuple[Path, CatalogueEntry]]:
         """Every entry that can be read with its file, the one used last first; others are passed over."""
-        found = [(path, entry) for path in self._paths() if (entry := _read(path)) is not None]
+        found = [(path, entry) for path in self.paths() if (entry := _read(path)) is not None]
         return iter(sorted(found, key=lambda each: -each[1].used))
 
-    def unreadable(self) -> Iterator[Path]:
-        """The files that are passed over: damaged, or of another release."""
-        return (path for path in self._paths() if _read(path) is None)
-
-    def _paths(self) -> Iterator[Path]:
+    def paths(self) -> Iterator[Path]:
+        """The files of all entries, those among them that cannot be read: damaged, or of another release."""
         return (self.root / "models").glob("*.json")
 
     def _place(self, model: LockedModel) -> Path:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 from bundler.core.errors import PreconditionError
 
@@ -106,16 +106,17 @@ def _files(path: Path) -> Iterator[Path]:
     if not path.is_dir():
         yield path
         return
-    unlisted: list[OSError] = []
-    for directory, inner, files in os.walk(path, onerror=unlisted.append):
+    for directory, inner, files in os.walk(path, onerror=_refuse_unlisted):
         inner[:] = sorted(name for name in inner if not is_skipped(Path(directory) / name))
         yield from (Path(directory) / name for name in sorted(files))
-    if unlisted:
-        raise PreconditionError(
-            f"a directory of the sources cannot be listed: {unlisted[0].strerror}",
-            where=str(unlisted[0].filename),
-            remedy="run it as a user who may read all of them, or name other paths",
-        )
+
+
+def _refuse_unlisted(error: OSError) -> NoReturn:
+    raise PreconditionError(
+        f"a directory of the sources cannot be listed: {error.strerror}",
+        where=str(error.filename),
+        remedy="run it as a user who may read all of them, or name other paths",
+    ) from error
 
 
 def is_skipped(directory: Path) -> bool:

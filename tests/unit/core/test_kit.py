@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from bundler.core.digest import Digest
 from bundler.core.errors import BundleError, PreconditionError, SignatureError, UsageError
 from bundler.core.kit import TrustPolicy, audit_kit_files, locate_kit, remedy_of, require_outside_kits
 from tests.support.tiny_bundle import make_tiny_kit
+from tests.support.unlisted import refuse_to_list
 
 POLICY = TrustPolicy()
 
@@ -140,14 +140,7 @@ def test_a_file_too_many_is_to_be_moved_and_a_changed_one_to_be_brought_again(ki
 
 def test_a_directory_that_cannot_be_listed_is_a_finding(kit: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (kit / "hidden").mkdir()
-    scandir = os.scandir
-
-    def refusing(path: str | os.PathLike[str]) -> object:
-        if Path(path).name == "hidden":
-            raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", refusing)
+    refuse_to_list("hidden", monkeypatch)
     assert [where for where, _ in found(kit)] == ["hidden (cannot be listed: Permission denied)"]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from bundler.builder.init import init_recipe
 from bundler.builder.source_policy.lint import lint_paths
 from bundler.builder.source_policy.sources import MOST_BYTES, kind_of
 from bundler.core.errors import PreconditionError
+from tests.support.unlisted import refuse_to_list
 
 ROOT = Path(__file__).resolve().parents[4]
 LOAD = "from sentence_transformers import SentenceTransformer\n"
@@ -189,14 +188,7 @@ def test_names_that_lead_to_each_other_end(tmp_path: Path) -> None:
 
 def test_a_directory_that_cannot_be_listed_is_no_clean_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, {"app/service.py": "import os\n", "open.py": "import os\n"})
-    scandir = os.scandir
-
-    def refusing(path: str | os.PathLike[str]) -> object:
-        if Path(path).name == "app":
-            raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return scandir(path)
-
-    monkeypatch.setattr(os, "scandir", refusing)
+    refuse_to_list("app", monkeypatch)
     with pytest.raises(PreconditionError, match="cannot be listed") as refused:
         lint_paths([tmp_path])
     assert refused.value.where == str(tmp_path / "app")
