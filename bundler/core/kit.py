@@ -29,6 +29,8 @@ from bundler.core.layout import HEAD, HEAD_MEMBERS, SHA256SUMS
 MAX_SUMS_SIZE = 16 << 20
 MAX_FILES = 100_000
 _REMEDY = "bring the kit here again, whole and unchanged"
+#: Of a file beside the kit's own; what is too much inside of the bundle is damage.
+_REMOVE = "remove it"
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def audit_kit_files(kit: Kit) -> list[Problem]:
     head = set(_unlisted_head(listed))
     problems = [Problem(name, "listed in SHA256SUMS, but missing", _REMEDY, MISSING) for name in sorted(listed - found)]
     problems += [
-        Problem(name, "not listed in SHA256SUMS", "remove it", EXTRA)
+        Problem(name, "not listed in SHA256SUMS", _REMOVE, EXTRA)
         for name in sorted(found - listed - head - {SHA256SUMS})
     ]
     problems += [
@@ -146,7 +148,7 @@ def audit_kit_files(kit: Kit) -> list[Problem]:
 
 def remedy_of(problems: Sequence[Problem]) -> str:
     """What is to be done about what ``audit_kit_files`` found: a file too many is no reason to copy a kit again."""
-    if all(problem.difference == EXTRA for problem in problems):
+    if all(problem.remedy == _REMOVE for problem in problems):
         return "nothing of the kit itself is damaged: move what does not belong to it out of its directory"
     return f"{_REMEDY}; if it was copied, compare with the original medium"
 

@@ -9,7 +9,7 @@ import pytest
 
 from bundler.core.checksums import parse_sums, render_sums
 from bundler.core.digest import Digest
-from bundler.core.errors import BundleError, PreconditionError, SignatureError, UsageError
+from bundler.core.errors import BundleError, PreconditionError, Problem, SignatureError, UsageError
 from bundler.core.kit import TrustPolicy, audit_kit_files, locate_kit, remedy_of, require_outside_kits
 from tests.support.tiny_bundle import make_tiny_kit
 from tests.support.unlisted import refuse_to_list
@@ -134,6 +134,8 @@ def test_nothing_is_to_be_written_inside_a_kit(kit: Path, tmp_path: Path) -> Non
 def test_a_file_too_many_is_to_be_moved_and_a_changed_one_to_be_brought_again(kit: Path) -> None:
     (kit / "notes").touch()
     assert "move what does not belong" in remedy_of(audit_kit_files(locate_kit(kit, POLICY)))
+    inside = Problem("model m, layer", "more.bin is not a file of the model", "bring the bundle here again", "extra")
+    assert "bring the kit here again" in remedy_of([inside])
     (kit / "README.txt").write_text("changed")
     assert "bring the kit here again" in remedy_of(audit_kit_files(locate_kit(kit, POLICY)))
 
